@@ -1,0 +1,133 @@
+"""Open a model file: one ``.onnx`` whose metadata holds the model card."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from dense_perception.inference.card import METADATA_KEY, CardError, ModelCard
+
+SHIPPED_MODELS = Path(__file__).resolve().parent.parent / 'assets' / 'models'
+
+
+class ModelFileError(ValueError):
+    """A model file that cannot be used; the message names the file and says what to do."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A checked model file: where it is, what its card says, the SHA-256 of its bytes."""
+
+    path: Path
+    card: ModelCard
+    sha256: str
+
+    @classmethod
+    def open(cls, name_or_path: str | Path) -> ModelFile:
+        """Find, read and check a model file.
+
+        :param name_or_path: a path to an ``.onnx`` file, or the name of a shipped model
+            (``list_shipped()``).
+        :raises ModelFileError: not found, unreadable, truncated, without a card, a card of
+            another schema version, or a graph that does not fit its card.
+        """
+        path = resolve(name_or_path)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelFileError(f'cannot read model file {path}: {error.strerror}') from None
+        try:
+            card = ModelCard.from_json(_metadata(data, path))
+        except CardError as error:
+            raise ModelFileError(f'{path}: {error}') from None
+        return cls(path, card, hashlib.sha256(data).hexdigest())
+
+
+def list_shipped() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(p.stem for p in SHIPPED_MODELS.glob('*.onnx'))
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """Path of a model file given by path or by the name of a shipped model.
+
+    :raises ModelFileError: there is no such file; the message lists the shipped names.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path.resolve()
+    shipped = SHIPPED_MODELS / f'{name_or_path}.onnx'
+    if shipped.is_file():
+        return shipped
+    raise ModelFileError(f'no model file "{name_or_path}": give the path of an .onnx file or one '
+                         f'of the shipped models: {", ".join(list_shipped()) or "(none)"}')
+
+
+def _metadata(data: bytes, path: Path) -> str:
+    """Value of the card's metadata property, read from the protobuf without the onnx package."""
+    try:
+        for key, value in _metadata_props(data):
+            if key == METADATA_KEY:
+                return value
+    except (IndexError, ValueError, UnicodeDecodeError):
+        raise ModelFileError(f'{path} is not a complete ONNX file (truncated or not ONNX); '
+                             'copy or export it again') from None
+    raise ModelFileError(f'{path} has no model card (metadata "{METADATA_KEY}"); export it with '
+                         '"dense-perception export", which writes one')
+
+
+# ModelProto is a flat list of protobuf fields; only metadata_props (14) is of interest here, and
+# every other field is skipped by its length. A robot then needs no onnx package to read a card.
+_METADATA_PROPS_FIELD = 14
+_GRAPH_FIELD = 7
+
+
+def _metadata_props(data: bytes):
+    """Yield (key, value) of ModelProto.metadata_props.
+
+    :raises ValueError, IndexError: not a complete ModelProto.
+    """
+    seen_graph = False
+    for number, payload in _fields(data):
+        seen_graph |= number == _GRAPH_FIELD
+        if number == _METADATA_PROPS_FIELD:
+            entry = dict(_fields(payload))
+            yield bytes(entry[1]).decode(), bytes(entry[2]).decode()
+    if not seen_graph:
+        raise ValueError('no graph')
+
+
+def _fields(data: bytes | memoryview):
+    """Yield (field number, payload) of the length-delimited fields of one protobuf message."""
+    view, at, end = memoryview(data), 0, len(data)
+    while at < end:
+        tag, at = _varint(view, at)
+        number, wire_type = tag >> 3, tag & 7
+        if wire_type == 0:
+            _, at = _varint(view, at)
+        elif wire_type == 2:
+            length, at = _varint(view, at)
+            if at + length > end:
+                raise ValueError('truncated')
+            yield number, view[at:at + length]
+            at += length
+        elif wire_type in (1, 5):
+            at += 8 if wire_type == 1 else 4
+        else:
+            raise ValueError(f'wire type {wire_type}')
+    if at != end:
+        raise ValueError('truncated')
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError('varint too long')

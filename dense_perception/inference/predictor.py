@@ -1,0 +1,120 @@
+"""An image in, depth and labels out: the whole inference path without ROS and without torch."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.mount import Mount
+from dense_perception.inference import card as names
+from dense_perception.inference.backends import load_backend
+from dense_perception.inference.model_file import ModelFile
+from dense_perception.inference.prediction import Prediction
+
+
+class Predictor:
+    """Runs a model file on images.
+
+    >>> predictor = Predictor('xnet_small')
+    >>> prediction = predictor.predict(image, intrinsics, Mount.from_pitch_roll(0.2, 0.0, 0.9))
+    >>> prediction.depth.shape, prediction.metric
+    ((256, 320), True)
+
+    :param model: path of a model file or name of a shipped model.
+    :param backend: ``auto`` or one of ``backends.BACKENDS``.
+    :param threads: CPU threads of the backend; 0 = all this process may use.
+    :raises ModelFileError: the model file cannot be used.
+    :raises BackendError: the backend cannot load it.
+    """
+
+    def __init__(self, model: str | Path, backend: str = 'auto', threads: int = 0) -> None:
+        self.model = ModelFile.open(model)
+        self.card = self.model.card
+        self._backend = load_backend(self.model, backend, threads)
+        self._resized = np.empty((*self.card.input_size, 3), np.uint8)
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend in use."""
+        return self._backend.name
+
+    @property
+    def has_depth(self) -> bool:
+        """True if the model predicts depth, metric or relative."""
+        return names.OUTPUT_DEPTH in self.card.outputs
+
+    @property
+    def has_labels(self) -> bool:
+        """True if the model predicts class labels."""
+        return names.OUTPUT_LABELS in self.card.outputs
+
+    def predict(self, image: np.ndarray, intrinsics: Intrinsics | None = None,
+                mount: Mount | None = None, colour_order: str = 'rgb') -> Prediction:
+        """Predict one image.
+
+        :param image: uint8 (height, width, 3), any size; rows may be padded (any strides).
+        :param intrinsics: of ``image``; needed for metric depth by models that take the mount.
+        :param mount: gravity direction and camera height; likewise.
+        :param colour_order: of ``image``: ``rgb`` or ``bgr``.
+        :raises ValueError: the image is not uint8 (height, width, 3), is empty, or the intrinsics
+            are of another size.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ValueError('image must be a non-empty uint8 array (height, width, 3), not '
+                             f'{image.dtype} {image.shape}')
+        height, width = image.shape[:2]
+        if intrinsics is not None and (intrinsics.width, intrinsics.height) != (width, height):
+            raise ValueError(f'intrinsics are for {intrinsics.width}x{intrinsics.height}, the '
+                             f'image is {width}x{height}')
+        start = time.perf_counter()
+        inputs = {names.INPUT_IMAGE: self._resize(image, colour_order)[None]}
+        with_mount = self.card.takes_mount and intrinsics is not None and mount is not None
+        if self.card.takes_mount:
+            inputs |= self._mount_inputs(intrinsics, mount if with_mount else None)
+        resized = time.perf_counter()
+        outputs = self._backend.run(inputs)
+        done = time.perf_counter()
+
+        def output(name: str) -> np.ndarray | None:
+            return outputs[name][0] if name in self.card.outputs else None
+
+        metric = self.card.depth_convention == 'metric' and (
+            with_mount or not self.card.takes_mount)
+        return Prediction(
+            depth=output(names.OUTPUT_DEPTH), labels=output(names.OUTPUT_LABELS),
+            confidence=output(names.OUTPUT_CONFIDENCE), metric=metric,
+            stage_ms={'resize': 1e3 * (resized - start), 'inference': 1e3 * (done - resized)})
+
+    def _resize(self, image: np.ndarray, colour_order: str) -> np.ndarray:
+        """Image at network size, RGB, in a reused buffer."""
+        height, width = self.card.input_size
+        if image.shape[:2] == (height, width):
+            np.copyto(self._resized, image)
+        else:
+            # Area averaging when shrinking: bilinear sampling would alias fine texture, which
+            # the network reads as depth.
+            shrinking = image.shape[0] >= height and image.shape[1] >= width
+            cv2.resize(image, (width, height), dst=self._resized,
+                       interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+        if colour_order == 'bgr':
+            cv2.cvtColor(self._resized, cv2.COLOR_BGR2RGB, dst=self._resized)
+        return self._resized
+
+    def _mount_inputs(self, intrinsics: Intrinsics | None,
+                      mount: Mount | None) -> dict[str, np.ndarray]:
+        """Graph inputs of the mount channel; camera height 0 tells the graph it is unknown."""
+        height, width = self.card.input_size
+        down = (0.0, 0.0, 0.0) if mount is None else mount.down
+        if intrinsics is None or mount is None:
+            k = (float(width), float(width), width / 2, height / 2)
+        else:
+            scaled = intrinsics.resized(width, height)
+            k = (scaled.fx, scaled.fy, scaled.cx, scaled.cy)
+        return {
+            names.INPUT_INTRINSICS: np.array([k], np.float32),
+            names.INPUT_GRAVITY: np.array([down], np.float32),
+            names.INPUT_CAMERA_HEIGHT: np.array([mount.height if mount else 0.0], np.float32)}
