@@ -1,0 +1,106 @@
+"""Organised point clouds: depth, colour, class and confidence interleaved point by point."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from dense_perception.geometry.camera import Intrinsics
+
+_NEAREST = float(np.finfo(np.float32).tiny)
+_FARTHEST = float(np.finfo(np.float32).max)
+
+
+def point_dtype(rgb: bool = False, label: bool = False, confidence: bool = False) -> np.dtype:
+    """Layout of one point: x, y, z and the chosen fields, padded to a multiple of 4 bytes.
+
+    ``x y z``: float32 metres, optical frame. ``rgb``: 0x00RRGGBB in the bits of a float32 (the
+    Point Cloud Library's convention). ``label``, ``confidence``: uint8.
+    """
+    columns = [('x', '<f4'), ('y', '<f4'), ('z', '<f4')]
+    columns += [('rgb', '<f4')] * rgb
+    columns += [('label', 'u1')] * label + [('confidence', 'u1')] * confidence
+    formats = [kind for _, kind in columns]
+    sizes = [np.dtype(kind).itemsize for kind in formats]
+    ends = np.cumsum(sizes)
+    return np.dtype({'names': [name for name, _ in columns], 'formats': formats,
+                     'offsets': [int(end) - size for end, size in zip(ends, sizes)],
+                     'itemsize': int(-(-ends[-1] // 4) * 4)})
+
+
+class CloudBuilder:
+    """Builds organised clouds into one buffer, reused while size and fields stay the same."""
+
+    def __init__(self) -> None:
+        self._points = np.empty((0, 0), point_dtype())
+        self._z = np.empty((0, 0), np.float32)
+        self._intrinsics: Intrinsics | None = None
+        self._slopes = (np.empty((1, 0), np.float32), np.empty((0, 1), np.float32))
+
+    def build(self, depth: np.ndarray, intrinsics: Intrinsics, rgb: np.ndarray | None = None,
+              labels: np.ndarray | None = None,
+              confidence: np.ndarray | None = None) -> np.ndarray:
+        """Cloud of one depth image, pixel by pixel.
+
+        :param depth: float32 (H, W), along z. Where it is not finite or not above 0 the point's
+            x, y and z are NaN; its other fields are still filled.
+        :param intrinsics: of the depth image.
+        :param rgb: uint8 (H, W, 3); gives the field ``rgb``.
+        :param labels: uint8 (H, W); gives the field ``label``.
+        :param confidence: uint8 (H, W); gives the field ``confidence``.
+        :return: structured (H, W) of :func:`point_dtype`, overwritten by the next call.
+        :raises ValueError: an array has another shape or type, or the intrinsics another size.
+        """
+        size = (intrinsics.height, intrinsics.width)
+        _check('depth', depth, size, np.float32)
+        extras = (('rgb', rgb, (*size, 3)), ('label', labels, size),
+                  ('confidence', confidence, size))
+        for name, array, shape in extras:
+            if array is not None:
+                _check(name, array, shape, np.uint8)
+        self._prepare(intrinsics, point_dtype(*(array is not None for _, array, _ in extras)))
+        self._fill_xyz(depth)
+        self._fill_bytes([(name, array) for name, array, _ in extras if array is not None])
+        return self._points
+
+    def _prepare(self, intrinsics: Intrinsics, dtype: np.dtype) -> None:
+        size = (intrinsics.height, intrinsics.width)
+        if self._points.shape != size or self._points.dtype != dtype:
+            self._points = np.zeros(size, dtype)  # zeros: padding bytes are never written again
+            self._z = np.empty(size, np.float32)
+        if self._intrinsics != intrinsics:
+            across, down = intrinsics.ray_slopes()
+            self._slopes = (across[None, :], down[:, None])
+            self._intrinsics = intrinsics
+
+    def _fill_xyz(self, depth: np.ndarray) -> None:
+        # inRange and copyTo are vectorised where numpy's comparisons and np.where are not: a
+        # third of the time. NaN is in no range.
+        self._z.fill(np.nan)
+        cv2.copyTo(depth, cv2.inRange(depth, _NEAREST, _FARTHEST), self._z)
+        across, down = self._slopes
+        np.multiply(self._z, across, out=self._points['x'])
+        np.multiply(self._z, down, out=self._points['y'])
+        self._points['z'] = self._z
+
+    def _fill_bytes(self, extras: list[tuple[str, np.ndarray]]) -> None:
+        """Scatter the uint8 arrays to their bytes of every point, all in one pass."""
+        if not extras:
+            return
+        from_to: list[int] = []
+        channel = 0
+        for name, array in extras:
+            offset = self._points.dtype.fields[name][1]
+            # Little-endian 0x00RRGGBB lies in memory as B, G, R, 0.
+            targets = (offset + 2, offset + 1, offset) if array.ndim == 3 else (offset,)
+            for target in targets:
+                from_to += [channel, target]
+                channel += 1
+        point_bytes = self._points.view(np.uint8).reshape(*self._points.shape, -1)
+        cv2.mixChannels([array for _, array in extras], [point_bytes], from_to)
+
+
+def _check(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f'{name} must be {np.dtype(dtype).name} of shape {shape}, as the '
+                         f'intrinsics say; it is {array.dtype} of shape {array.shape}')

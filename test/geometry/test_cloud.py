@@ -1,0 +1,115 @@
+"""Clouds against analytic scenes, and their layout in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.cloud import CloudBuilder, point_dtype
+from dense_perception.geometry.mount import Mount
+
+CAMERA = Intrinsics(300.0, 310.0, 161.3, 118.2, 320, 240)
+SIZE = (CAMERA.height, CAMERA.width)
+
+
+def stack(cloud: np.ndarray) -> np.ndarray:
+    return np.stack([cloud['x'], cloud['y'], cloud['z']], axis=-1)
+
+
+def random_images(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return (rng.integers(0, 256, (*SIZE, 3), np.uint8), rng.integers(0, 256, SIZE, np.uint8),
+            rng.integers(0, 256, SIZE, np.uint8))
+
+
+def test_points_lie_on_a_slanted_plane_and_on_their_pixels():
+    normal, distance = np.array([0.2, -0.3, 0.9]), 4.0
+    x, y = CAMERA.ray_slopes()
+    depth = (distance / (normal[0] * x[None] + normal[1] * y[:, None] + normal[2])).astype('f4')
+    points = stack(CloudBuilder().build(depth, CAMERA)).astype(np.float64)
+    assert np.abs(points @ normal - distance).max() < 1e-5
+    u = CAMERA.fx * points[..., 0] / points[..., 2] + CAMERA.cx
+    v = CAMERA.fy * points[..., 1] / points[..., 2] + CAMERA.cy
+    assert np.abs(u - np.arange(CAMERA.width)[None]).max() < 1e-3
+    assert np.abs(v - np.arange(CAMERA.height)[:, None]).max() < 1e-3
+
+
+def test_ground_of_a_pitched_and_rolled_mount_is_level():
+    mount = Mount.from_pitch_roll(0.3, 0.1, 0.8)
+    points = stack(CloudBuilder().build(mount.ground_depth(CAMERA), CAMERA))
+    near = points[points[..., 2] < 50]  # float32 cannot hold millimetres near the horizon
+    assert len(near) > 0.5 * CAMERA.width * CAMERA.height
+    assert np.abs(near @ np.array(mount.down, np.float32) - mount.height).max() < 1e-4
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf, 0.0, -1.0])
+def test_a_pixel_without_depth_has_no_point(bad: float):
+    depth = np.full(SIZE, 2.0, np.float32)
+    depth[5, 7] = bad
+    rgb, labels, confidence = random_images()
+    cloud = CloudBuilder().build(depth, CAMERA, rgb, labels, confidence)
+    valid = np.isfinite(stack(cloud)).all(axis=-1)
+    assert not np.isfinite(stack(cloud)[5, 7]).any()
+    assert valid.sum() == valid.size - 1
+    assert cloud['label'][5, 7] == labels[5, 7]
+
+
+def test_colour_class_and_confidence_are_bit_exact():
+    rgb, labels, confidence = random_images()
+    depth = np.ones(SIZE, np.float32)
+    cloud = CloudBuilder().build(depth, CAMERA, rgb, labels, confidence)
+    packed = np.ascontiguousarray(cloud['rgb']).view(np.uint32)
+    wide = rgb.astype(np.uint32)
+    assert np.array_equal(packed, wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2])
+    assert np.array_equal(cloud['label'], labels)
+    assert np.array_equal(cloud['confidence'], confidence)
+
+
+def test_padded_and_reversed_inputs_give_the_same_cloud():
+    rgb, labels, _ = random_images()
+    depth = np.full(SIZE, 3.0, np.float32)
+    expected = CloudBuilder().build(depth, CAMERA, rgb, labels).tobytes()
+    padded = np.zeros((SIZE[0], SIZE[1] + 9, 3), np.uint8)
+    padded[:, :-9] = rgb
+    reversed_twice = np.ascontiguousarray(labels[:, ::-1])[:, ::-1]
+    bgr = np.ascontiguousarray(rgb[..., ::-1])
+    builder = CloudBuilder()
+    assert builder.build(depth, CAMERA, padded[:, :-9], reversed_twice).tobytes() == expected
+    assert builder.build(depth, CAMERA, bgr[..., ::-1], labels).tobytes() == expected
+
+
+@pytest.mark.parametrize(('fields', 'step'), [
+    ((), 12), (('rgb',), 16), (('label',), 16), (('confidence',), 16),
+    (('rgb', 'label'), 20), (('label', 'confidence'), 16), (('rgb', 'label', 'confidence'), 20)])
+def test_layout_is_compact_and_aligned(fields: tuple[str, ...], step: int):
+    dtype = point_dtype(**dict.fromkeys(fields, True))
+    assert dtype.names == ('x', 'y', 'z', *fields)
+    assert dtype.itemsize == step
+    assert all(offset % kind.itemsize == 0 for kind, offset in dtype.fields.values())
+
+
+def test_buffer_is_reused_until_size_or_fields_change():
+    builder = CloudBuilder()
+    depth = np.ones(SIZE, np.float32)
+    rgb, labels, _ = random_images()
+    first = builder.build(depth, CAMERA, rgb)
+    other_camera = Intrinsics(200.0, 200.0, 10.0, 20.0, CAMERA.width, CAMERA.height)
+    again = builder.build(depth * 2, other_camera, rgb)
+    assert again is first
+    assert again['x'][0, 0] == np.float32(2 * -10.0 / 200.0)
+    assert builder.build(depth, CAMERA, rgb, labels) is not first
+    small = CAMERA.resized(64, 48)
+    assert builder.build(np.ones((48, 64), np.float32), small).shape == (48, 64)
+
+
+def test_wrong_arrays_are_refused_with_both_shapes():
+    depth = np.ones(SIZE, np.float32)
+    with pytest.raises(ValueError, match=r'depth must be float32 of shape \(240, 320\).*float64'):
+        CloudBuilder().build(depth.astype(np.float64), CAMERA)
+    with pytest.raises(ValueError, match=r'rgb must be uint8 of shape \(240, 320, 3\)'):
+        CloudBuilder().build(depth, CAMERA, rgb=np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(ValueError, match='label must be uint8'):
+        CloudBuilder().build(depth, CAMERA, labels=np.zeros(SIZE, np.int32))
+    with pytest.raises(ValueError, match='confidence must be uint8'):
+        CloudBuilder().build(depth, CAMERA, confidence=np.zeros((*SIZE, 1), np.uint8))
