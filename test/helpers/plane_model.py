@@ -66,7 +66,7 @@ def _constants(height: int, width: int) -> list[TensorProto]:
         'u': np.arange(width, dtype=np.float32).reshape(1, 1, width),
         'v': np.arange(height, dtype=np.float32).reshape(1, height, 1),
         'zero': np.float32(0), 'nan': np.float32(np.nan),
-        'unmounted': np.tile(relative[:, None], (1, 1, width)),
+        'unmounted': np.tile(relative[..., None], (1, 1, width)),
         'red_index': np.int64(0), 'red_threshold': np.float32(RED_THRESHOLD),
         'confidence_values': np.full((1, height, width), CONFIDENCE, np.uint8)}
     return [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
