@@ -70,7 +70,7 @@ def _metadata(data: bytes, path: Path) -> str:
         for key, value in _metadata_props(data):
             if key == METADATA_KEY:
                 return value
-    except (IndexError, ValueError, UnicodeDecodeError):
+    except (IndexError, KeyError, ValueError):
         raise ModelFileError(f'{path} is not a complete ONNX file (truncated or not ONNX); '
                              'copy or export it again') from None
     raise ModelFileError(f'{path} has no model card (metadata "{METADATA_KEY}"); export it with '

@@ -7,7 +7,9 @@ import os
 import numpy as np
 import onnxruntime as ort
 
+from dense_perception.inference import card as names
 from dense_perception.inference.backends.base import BackendError
+from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile
 
 ort.set_default_logger_severity(3)  # warnings about the environment are not the user's business
@@ -37,12 +39,24 @@ class OnnxRuntimeBackend:
             raise BackendError(f'ONNX Runtime {ort.__version__} cannot load {model.path}: '
                                f'{error}') from None
         self._outputs = [o.name for o in self._session.get_outputs()]
-        self.input_names = frozenset(i.name for i in self._session.get_inputs())
         missing = set(model.card.outputs) - set(self._outputs)
         if missing:
             raise BackendError(f'{model.path}: the card promises outputs {sorted(missing)} that '
                                f'the graph does not have (it has {self._outputs})')
+        shapes = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
+        wanted = _input_shapes(model.card)
+        if shapes != wanted:
+            raise BackendError(f'{model.path}: by its card the graph takes {wanted}, but it takes '
+                               f'{shapes}; export the model again')
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
         return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+
+
+def _input_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {names.INPUT_IMAGE: (1, *card.input_size, 3)}
+    if card.takes_mount:
+        shapes |= {names.INPUT_INTRINSICS: (1, 4), names.INPUT_GRAVITY: (1, 3),
+                   names.INPUT_CAMERA_HEIGHT: (1,)}
+    return shapes
