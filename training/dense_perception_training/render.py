@@ -1,0 +1,84 @@
+"""``dense-perception-world``: render the procedural world into shards, resumably."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dense_perception import __version__
+from dense_perception_training.shards import write_shard
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard: ``scenes`` scenes from ``first_scene`` on, ``views`` frames of each."""
+
+    out: str
+    split: str
+    first_scene: int
+    scenes: int
+    views: int
+    width: int
+    height: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the shard lands."""
+        return Path(self.out) / f'{self.split}_{self.first_scene:06d}'
+
+
+def render_shard(job: Job) -> int:
+    """Render one shard unless it is there already; returns the number of frames rendered."""
+    if job.folder.exists():
+        return 0
+    from dense_perception.world.renderer import Renderer, WorldFrame
+    from dense_perception.world.sampler import sample_frames
+    renderer = Renderer(job.width, job.height)
+
+    def frames() -> Iterator[WorldFrame]:
+        for scene in range(job.first_scene, job.first_scene + job.scenes):
+            yield from sample_frames(scene, job.split, job.views, renderer, job.width, job.height)
+
+    try:
+        return write_shard(job.folder, frames(), {'version': __version__, **asdict(job)})
+    finally:
+        renderer.close()
+
+
+def main() -> None:
+    """Entry point of ``dense-perception-world``."""
+    parser = argparse.ArgumentParser(prog='dense-perception-world', description=__doc__)
+    parser.add_argument('--out', required=True, help='folder for the shards')
+    parser.add_argument('--split', choices=('train', 'held_out'), default='train',
+                        help='texture bank and scene numbers; they share nothing')
+    parser.add_argument('--scenes', type=int, default=2000, help='number of scenes')
+    parser.add_argument('--first-scene', type=int, default=0)
+    parser.add_argument('--views', type=int, default=6, help='frames of each scene')
+    parser.add_argument('--scenes-per-shard', type=int, default=40)
+    parser.add_argument('--width', type=int, default=320)
+    parser.add_argument('--height', type=int, default=256)
+    parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)))
+    args = parser.parse_args()
+    # One software-rendering thread a worker: the workers are the parallelism.
+    os.environ.setdefault('LP_NUM_THREADS', '0')
+    jobs = [Job(args.out, args.split, first,
+                min(args.scenes_per_shard, args.first_scene + args.scenes - first), args.views,
+                args.width, args.height)
+            for first in range(args.first_scene, args.first_scene + args.scenes,
+                               args.scenes_per_shard)]
+    with multiprocessing.get_context('spawn').Pool(args.workers, maxtasksperchild=4) as pool, \
+            tqdm(total=args.scenes * args.views, unit='frame', desc=args.split) as bar:
+        for job, count in zip(jobs, pool.imap(render_shard, jobs), strict=True):
+            bar.update(job.scenes * job.views)
+            if not count:
+                bar.set_postfix_str(f'{job.folder.name} was there already')
+
+
+if __name__ == '__main__':
+    main()
