@@ -1,0 +1,66 @@
+"""The command ``dense-perception``: its subcommands are imported only when they are asked for."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from dense_perception.cli.command import CommandError
+
+COMMANDS = {
+    'demo': 'play a source through the perception node, then picture and measure the result',
+    'benchmark': 'measure the pipeline, the cloud or a model on this machine',
+    'models': 'list the systems and variants that can be created',
+    'export': 'write a model file from a checkpoint',
+}
+"""Subcommand -> summary. Module ``dense_perception.cli.<subcommand>`` has ``add_arguments``
+and ``run``, which takes the parsed arguments and returns the exit code."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; exit code 0, 1 for a failure said in one sentence, 2 for wrong usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(arguments)
+    except CommandError as error:
+        print(f'dense-perception: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('dense-perception: interrupted', file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog='dense-perception',
+        description='Camera images to metric depth, semantic masks and point clouds.')
+    subparsers = parser.add_subparsers(dest='command', required=True, metavar='command')
+    module = None
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary.capitalize())
+        if arguments[:1] == [name]:
+            module = _import_command(name)
+            module.add_arguments(subparser)
+    parsed = parser.parse_args(arguments)
+    assert module is not None  # parse_args has ended the process for anything else
+    return module.run(parsed)
+
+
+def _import_command(name: str):
+    try:
+        return import_module(f'dense_perception.cli.{name}')
+    except ModuleNotFoundError as error:
+        raise CommandError(f'"{name}" needs the Python package {error.name}, which is not '
+                           'installed; the README says which extra brings it') from None
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == '__main__':
+    sys.exit(main())

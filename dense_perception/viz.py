@@ -1,0 +1,124 @@
+"""Pictures of depth, masks and clouds for people; all images are uint8 RGB (H, W, 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from dense_perception.inference.card import ClassInfo
+
+BACKGROUND = (24, 26, 30)
+FOREGROUND = (225, 228, 232)
+FAINT = (92, 98, 106)
+UNKNOWN = (52, 55, 60)
+"""Colour of pixels without depth."""
+
+_TURBO = cv2.cvtColor(cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_TURBO),
+                      cv2.COLOR_BGR2RGB)[0]
+
+
+def depth_limits(depths: Iterable[np.ndarray]) -> tuple[float, float]:
+    """Nearest and farthest depth worth a colour: the 1st and 98th percentile of all images.
+
+    :return: (near, far), at least a factor of 2 apart; (1, 10) if nothing is valid.
+    """
+    valid = [depth[np.isfinite(depth) & (depth > 0)] for depth in depths]
+    values = np.concatenate(valid) if valid else np.empty(0)
+    if not values.size:
+        return 1.0, 10.0
+    near, far = (float(v) for v in np.percentile(values, (1, 98)))
+    return near, max(far, 2 * near)
+
+
+def colour_depth(depth: np.ndarray, near: float, far: float) -> np.ndarray:
+    """Depth as colour, logarithmic, near = red, far = blue, unknown = grey.
+
+    :param depth: float (H, W); not finite or <= 0 = unknown.
+    """
+    valid = np.isfinite(depth) & (depth > 0)
+    place = np.log(np.where(valid, depth, near) / near) / np.log(far / near)
+    index = (255 * (1 - np.clip(place, 0, 1))).astype(np.uint8)
+    return np.where(valid[..., None], _TURBO[index], np.array(UNKNOWN, np.uint8))
+
+
+def palette(classes: Sequence[ClassInfo]) -> np.ndarray:
+    """Colour of each id: uint8 (256, 3); ids without a class are black."""
+    colours = np.zeros((256, 3), np.uint8)
+    for info in classes:
+        colours[info.id] = info.colour
+    return colours
+
+
+def blend(image: np.ndarray, colours: np.ndarray, share: float = 0.6) -> np.ndarray:
+    """``share`` of ``colours`` over the grey version of ``image``, which lends its structure."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(colours, share, grey, 1 - share, 0)
+
+
+def fit(image: np.ndarray, width: int, height: int, crisp: bool = False) -> np.ndarray:
+    """Image scaled as large as fits into width x height, centred on the background.
+
+    :param crisp: enlarge and shrink without mixing pixels, as masks need.
+    """
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    rule = cv2.INTER_NEAREST if crisp else cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas = np.full((height, width, 3), BACKGROUND, np.uint8)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    canvas[top:top + size[1], left:left + size[0]] = cv2.resize(image, size, interpolation=rule)
+    return canvas
+
+
+def text(image: np.ndarray, words: str, at: tuple[int, int], size: float = 0.45,
+         colour: tuple[int, int, int] = FOREGROUND) -> int:
+    """Write into the image, baseline's left end at (x, y); returns the width in pixels."""
+    cv2.putText(image, words, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+    return cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
+
+
+def round_distance(distance: float) -> float:
+    """The largest of ... 1, 2, 5, 10, 20, 50 ... that is at most ``distance``."""
+    power = 10.0 ** np.floor(np.log10(distance))
+    return float(max(step for step in (1, 2, 5) if step * power <= distance * (1 + 1e-9)) * power)
+
+
+def cloud_from_above(x: np.ndarray, y: np.ndarray, z: np.ndarray, colours: np.ndarray,
+                     reach: float, width: int, height: int, unit: str = 'm') -> np.ndarray:
+    """Points seen from above: the camera at the bottom centre looking up the picture.
+
+    Points more than a tenth of ``reach`` above the camera, such as ceilings, are left out.
+
+    :param x, y, z: optical frame, any equal shape; NaN = no point.
+    :param colours: uint8, that shape and (3,).
+    :param reach: depth z at the top of the picture.
+    :param unit: written at the range rings.
+    """
+    canvas = np.full((height, width, 3), BACKGROUND, np.uint8)
+    foot = height - 12
+    scale = (foot - 14) / reach
+    _range_rings(canvas, reach, scale, foot, unit)
+    with np.errstate(invalid='ignore'):
+        shown = np.isfinite(z) & (y > -0.1 * reach) & (z < 1.2 * reach) & (
+            np.abs(x) * scale < width / 2)
+    order = np.argsort(-y[shown])  # higher points hide lower ones
+    column = (width / 2 + x[shown] * scale).astype(int)[order]
+    row = (foot - z[shown] * scale).astype(int)[order]
+    tint = colours[shown][order]
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        u, v = column + right, row + down
+        inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        canvas[v[inside], u[inside]] = tint[inside]
+    tip = np.array([[width // 2, foot - 5], [width // 2 - 5, foot + 6], [width // 2 + 5, foot + 6]])
+    cv2.fillPoly(canvas, [tip.astype(np.int32)], FOREGROUND, cv2.LINE_AA)
+    return canvas
+
+
+def _range_rings(canvas: np.ndarray, reach: float, scale: float, foot: int, unit: str) -> None:
+    height, width = canvas.shape[:2]
+    step = round_distance(reach / 2)
+    for ring in np.arange(step, reach * 1.01, step):
+        radius = round(ring * scale)
+        cv2.circle(canvas, (width // 2, foot), radius, FAINT, 1, cv2.LINE_AA)
+        text(canvas, f'{ring:g} {unit}'.strip(), (width // 2 + 4, foot - radius - 3), 0.36, FAINT)
