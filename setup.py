@@ -1,0 +1,55 @@
+"""Installs dense_perception: with pip where there is no ROS, and under colcon in a workspace."""
+
+from __future__ import annotations
+
+from glob import glob
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+NAME = 'dense_perception'
+MANIFEST = ElementTree.parse('package.xml').getroot()
+
+setup(
+    name=NAME,
+    version=MANIFEST.findtext('version'),
+    description=MANIFEST.findtext('description'),
+    license=MANIFEST.findtext('license'),
+    maintainer=MANIFEST.findtext('maintainer'),
+    maintainer_email=MANIFEST.find('maintainer').get('email'),
+    python_requires='>=3.10',
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: ['assets/**/*', 'ros/*.xml']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        (f'share/{NAME}/launch', sorted(glob('launch/*.launch.py'))),
+        (f'share/{NAME}/config', sorted(glob('config/*'))),
+    ],
+    install_requires=[
+        'numpy>=1.21',
+        # Humble and Jazzy bring OpenCV 4, pip resolves to 5: the tests run with both.
+        'opencv-python-headless>=4.5.4,<6',
+        # The newest for Humble's Python 3.10 is 1.23, so nothing newer may be asked for.
+        'onnxruntime>=1.17',
+        'PyYAML>=5.4',
+        'rosbags>=0.10',
+        'rosbags-image>=0.10',
+        'tqdm',
+    ],
+    extras_require={
+        # Any other torch than the tested one brings another ONNX exporter and another
+        # torchvision with it.
+        'models': ['torch==2.13.0', 'timm>=1.0.11,<2', 'onnx>=1.17', 'onnxscript', 'safetensors'],
+        'world': ['mujoco>=3.3'],
+        'test': ['pytest>=8,<10', 'ruff==0.17.5', 'mypy==2.4.1', 'types-PyYAML', 'types-tqdm'],
+    },
+    entry_points={
+        'console_scripts': [
+            'dense-perception = dense_perception.cli.main:main',
+            'image_source = dense_perception.nodes.image_source:main',
+            'perception = dense_perception.nodes.perception:main',
+        ],
+    },
+    zip_safe=False,
+)
