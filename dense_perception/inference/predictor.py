@@ -52,6 +52,11 @@ class Predictor:
         """True if the model predicts class labels."""
         return names.OUTPUT_LABELS in self.card.outputs
 
+    @property
+    def network_image(self) -> np.ndarray:
+        """The last image as the network saw it: uint8 (H, W, 3) RGB, overwritten by the next."""
+        return self._resized
+
     def predict(self, image: np.ndarray, intrinsics: Intrinsics | None = None,
                 mount: Mount | None = None, colour_order: str = 'rgb') -> Prediction:
         """Predict one image.

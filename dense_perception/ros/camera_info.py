@@ -1,0 +1,92 @@
+"""CameraInfo to intrinsics, and the CameraInfo of a resampled image."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from dense_perception.geometry.camera import Intrinsics, IntrinsicsError
+
+
+class CameraInfoError(ValueError):
+    """A CameraInfo that does not describe the image; the message says why."""
+
+
+def intrinsics_from_info(info: CameraInfo, width: int, height: int, rectified: bool) -> Intrinsics:
+    """Intrinsics of an image of ``width`` x ``height`` that comes with ``info``.
+
+    A raw image is described by K, a rectified one by P (its left 3x3 part). K and P refer to the
+    full sensor (REP of CameraInfo.msg), so ``roi`` and then ``binning`` are applied.
+
+    :raises CameraInfoError: K (P) is zero or not finite, or the size is not the image's.
+    """
+    name, (fx, cx, fy, cy) = ('P', np.take(info.p, (0, 2, 5, 6))) if rectified else (
+        'K', np.take(info.k, (0, 2, 4, 5)))
+    if fx == 0 and fy == 0:
+        raise CameraInfoError(f'camera_info has {name} of zeros: the camera is not calibrated')
+    try:
+        full = Intrinsics(float(fx), float(fy), float(cx), float(cy), info.width, info.height)
+    except IntrinsicsError as error:
+        raise CameraInfoError(f'camera_info has an unusable {name}: {error}') from None
+    roi = info.roi
+    window = full.cropped(roi.x_offset, roi.y_offset, roi.width or full.width,
+                          roi.height or full.height)
+    found = (window.width // max(info.binning_x, 1), window.height // max(info.binning_y, 1))
+    if found != (width, height):
+        raise CameraInfoError(f'camera_info is for {found[0]}x{found[1]}, the image is '
+                              f'{width}x{height}')
+    return window.resized(width, height)
+
+
+def is_distorted(info: CameraInfo) -> bool:
+    """True if the lens model moves any pixel."""
+    return bool(np.any(np.asarray(info.d)))
+
+
+def info_from_intrinsics(intrinsics: Intrinsics, header: Header) -> CameraInfo:
+    """CameraInfo of an ideal pinhole camera: no distortion, R the identity, P = [K | 0]."""
+    fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
+    return CameraInfo(
+        header=header, width=intrinsics.width, height=intrinsics.height,
+        distortion_model='plumb_bob', d=[0.0] * 5, k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0])
+
+
+def resized_info(info: CameraInfo, image_size: tuple[int, int], width: int, height: int,
+                 header: Header) -> CameraInfo:
+    """CameraInfo of the image of ``info``, resampled to ``width`` x ``height``.
+
+    K and P follow the half-pixel rule; D, R and the lens model are kept, ``roi`` and ``binning``
+    are used up. Where P is all zeros (drivers leave it empty) it becomes [K | 0].
+
+    :param image_size: (width, height) of the image that ``info`` came with.
+    :param header: of the image; it also belongs to the result.
+    """
+    result = copy.deepcopy(info)
+    result.header = header
+    result.width, result.height = width, height
+    result.binning_x = result.binning_y = 0
+    result.roi = type(info.roi)()
+    sx, sy = width / image_size[0], height / image_size[1]
+    bx, by = max(info.binning_x, 1), max(info.binning_y, 1)
+    to_output = _scaling(sx / bx, sy / by) @ _shift(-info.roi.x_offset, -info.roi.y_offset)
+    k = np.asarray(info.k).reshape(3, 3)
+    p = np.asarray(info.p).reshape(3, 4)
+    if not p.any():
+        p = np.column_stack([k, np.zeros(3)])
+    result.k = (to_output @ k).ravel()
+    result.p = (to_output @ p).ravel()
+    return result
+
+
+def _scaling(sx: float, sy: float) -> np.ndarray:
+    """Scaling about the outer corner of the top-left pixel, which lies at (-0.5, -0.5)."""
+    return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
+
+
+def _shift(x: float, y: float) -> np.ndarray:
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])

@@ -1,0 +1,55 @@
+"""The node's state on /diagnostics, once a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+from dense_perception.ros.conditions import Conditions, Level
+
+PERIOD_S = 1.0
+
+
+class Diagnostics:
+    """Publishes one DiagnosticStatus made of the conditions and of the values of ``describe``.
+
+    :param hardware_id: what the status is about, e.g. the model's name.
+    :param describe: called for every message: the sentence of a node without problems, and
+        key -> value.
+    """
+
+    def __init__(self, node: Node, hardware_id: str, conditions: Conditions,
+                 describe: Callable[[], tuple[str, Mapping[str, str]]]) -> None:
+        self._node = node
+        self._hardware_id = hardware_id
+        self._conditions = conditions
+        self._describe = describe
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        # A steady clock: a paused simulation must not silence the diagnostics.
+        self._timer = node.create_timer(PERIOD_S, self.publish,
+                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def publish(self) -> None:
+        """Publish the state now."""
+        fine, values = self._describe()
+        problems = self._conditions.report()
+        status = DiagnosticStatus(
+            level=bytes([max((level for level, _ in problems), default=Level.OK)]),
+            name=f'{self._node.get_fully_qualified_name().lstrip("/")}: state',
+            message='; '.join(sentence for _, sentence in problems) or fine,
+            hardware_id=self._hardware_id,
+            values=[KeyValue(key=key, value=value) for key, value in values.items()])
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+
+
+def log_condition(node: Node) -> Callable[[Level, str], None]:
+    """Logger of conditions: WARN and ERROR under the node's name."""
+    logger = node.get_logger()
+    # Two call sites, because rclpy remembers the severity of each.
+    return lambda level, sentence: (logger.error(sentence) if level == Level.ERROR
+                                    else logger.warning(sentence))

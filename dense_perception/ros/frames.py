@@ -1,0 +1,141 @@
+"""The worker of the perception node: takes the newest image, publishes what it means."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import partial
+
+import numpy as np
+from dense_perception_msgs.msg import InferenceStatus, StageTime
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from dense_perception.inference.predictor import Predictor
+from dense_perception.ros import dds, outputs
+from dense_perception.ros.camera import Camera
+from dense_perception.ros.conditions import Conditions, Level
+from dense_perception.ros.images import (
+    ImageError, colour_from_compressed, colour_from_image)
+from dense_perception.ros.mailbox import Mailbox
+from dense_perception.ros.mount import MountProvider, MountReading
+from dense_perception.ros.parameters import Parameters
+from dense_perception.ros.pipeline import Pipeline, Result
+from dense_perception.ros.statistics import Statistics
+
+Message = Image | CompressedImage
+
+
+class FrameWorker:
+    """Works off the mailbox in one thread; everything it needs is handed in.
+
+    Per frame: decode, find intrinsics and mount, predict, publish what is wanted, report.
+    """
+
+    def __init__(self, node: Node, parameters: Parameters, predictor: Predictor, camera: Camera,
+                 mounts: MountProvider, publishers: outputs.Outputs,
+                 mailbox: Mailbox[tuple[Message, float]], statistics: Statistics,
+                 conditions: Conditions) -> None:
+        self._clock = node.get_clock()
+        self._parameters = parameters
+        self._predictor = predictor
+        self._pipeline = Pipeline(predictor, parameters['output_size'])
+        self._camera = camera
+        self._mounts = mounts
+        self._outputs = publishers
+        self._mailbox = mailbox
+        self._statistics = statistics
+        self._conditions = conditions
+        self._metric: bool | None = None
+        self._mount_source = ''
+
+    def run(self) -> None:
+        """Work until the mailbox is closed."""
+        while (item := self._mailbox.take()) is not None:
+            self._frame(*item)
+
+    def describe(self) -> dict[str, str]:
+        """Diagnostics values: is the depth of the last frame metric, and thanks to which mount."""
+        scale = {None: 'none yet', True: 'metric', False: 'relative'}[self._metric]
+        return {'depth': scale if self._predictor.has_depth else 'not in this model',
+                'mount_source': self._mount_source or 'none'}
+
+    def _frame(self, msg: Message, arrived: float) -> None:
+        wanted = self._outputs.wanted()
+        age_ms = self._since_ms(msg.header)
+        start = time.perf_counter()
+        try:
+            pixels, colour_order = (colour_from_image(msg) if isinstance(msg, Image)
+                                    else colour_from_compressed(msg))
+        except ImageError as error:
+            self._statistics.refused(str(error))
+            self._conditions.raise_('image', Level.ERROR, f'image refused: {error}')
+            return
+        self._conditions.clear('image')
+        height, width = pixels.shape[:2]
+        calibration = self._camera.calibration(width, height)
+        reading = self._read_mount(msg.header)
+        converted = time.perf_counter()
+        result = self._pipeline.run(
+            pixels, colour_order, calibration and calibration[1], reading.mount,
+            outputs.POINTS in wanted, self._parameters['cloud.max_range'])
+        predicted = time.perf_counter()
+        info = calibration and partial(
+            self._camera.output_info, calibration[0], (width, height), result.width,
+            result.height, msg.header)
+        self._check_size(self._outputs.publish(result, msg.header, wanted, info))
+        published = time.perf_counter()
+        self._metric = result.metric
+        self._mount_source = reading.source if calibration else ''
+        stages = {'convert': 1e3 * (converted - start), **result.stage_ms,
+                  'publish': 1e3 * (published - predicted)}
+        self._report(msg.header, result, stages, age_ms, arrived, outputs.STATUS in wanted)
+
+    def _read_mount(self, header: Header) -> MountReading:
+        if not self._predictor.card.takes_mount:
+            return MountReading(None)
+        reading = self._mounts.read(header)
+        if reading.mount is None and self._parameters['mount.source'] != 'none':
+            self._conditions.raise_(
+                'mount', Level.WARN, 'the camera\'s mount is unknown, so depth is relative '
+                f'(depth/relative): {reading.problem}')
+        else:
+            self._conditions.clear('mount')
+        return reading
+
+    def _report(self, header: Header, result: Result, stages: dict[str, float], age_ms: float,
+                arrived: float, wanted: bool) -> None:
+        latency_ms = self._since_ms(header)
+        overhead = sum(stages.values()) - stages['inference']
+        self._statistics.timed({**stages, 'overhead': overhead, 'age': age_ms,
+                                'latency': latency_ms,
+                                'in_node': 1e3 * (time.monotonic() - arrived)})
+        counts = self._statistics.published()
+        if wanted:
+            self._outputs.publish_status(InferenceStatus(
+                header=header, model=self._predictor.card.name, backend=self._predictor.backend,
+                metric=result.metric, mount_source=self._mount_source,
+                stages=[StageTime(name=n, milliseconds=float(np.float32(v)))
+                        for n, v in stages.items()],
+                latency_ms=float(np.float32(latency_ms)), age_ms=float(np.float32(age_ms)),
+                frames_in=counts.frames_in, frames_out=counts.frames_out,
+                dropped=self._mailbox.replaced, refused=counts.refused))
+
+    def _since_ms(self, header: Header) -> float:
+        """Milliseconds on the ROS clock since the header's stamp; NaN for a zero stamp."""
+        stamp = header.stamp
+        if stamp.sec == 0 and stamp.nanosec == 0:
+            return math.nan
+        now = self._clock.now()
+        return (now - Time.from_msg(stamp, now.clock_type)).nanoseconds * 1e-6
+
+    def _check_size(self, largest: int) -> None:
+        if largest > dds.SEGMENT_BYTES and dds.shipped_profile_in_use():
+            self._conditions.raise_(
+                'segment', Level.WARN, f'a message of {largest / 2**20:.0f} MB exceeds the '
+                f'{dds.SEGMENT_BYTES >> 20} MB shared-memory segment and may get lost; set '
+                f'{dds.PROFILE_VARIABLE} to a copy of {dds.PROFILE} with a larger one')
+        else:
+            self._conditions.clear('segment')

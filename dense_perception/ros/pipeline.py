@@ -1,0 +1,86 @@
+"""One frame from pixels to arrays at output resolution."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.cloud import CloudBuilder
+from dense_perception.geometry.mount import Mount
+from dense_perception.inference.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Result:
+    """Arrays of one frame, all at output resolution (H, W); what is absent is None.
+
+    ``depth``: float32, metres along z if ``metric`` else relative; NaN = unknown.
+    ``labels``, ``confidence``: uint8. ``points``: structured (H, W), only with metric depth and
+    known intrinsics, overwritten by the next frame. ``stage_ms``: in the order they ran.
+    """
+
+    width: int
+    height: int
+    depth: np.ndarray | None
+    labels: np.ndarray | None
+    confidence: np.ndarray | None
+    metric: bool
+    points: np.ndarray | None
+    stage_ms: dict[str, float]
+
+
+class Pipeline:
+    """Predicts a frame and brings the prediction to output size, with a cloud where asked.
+
+    :param output_size: ``model`` (network resolution) or ``camera`` (the image's resolution, by
+        nearest neighbour: a depth between two surfaces would be a point in the air).
+    """
+
+    def __init__(self, predictor: Predictor, output_size: str) -> None:
+        self._predictor = predictor
+        self._at_camera_size = output_size == 'camera'
+        self._cloud = CloudBuilder()
+
+    def run(self, pixels: np.ndarray, colour_order: str, intrinsics: Intrinsics | None,
+            mount: Mount | None, with_points: bool, max_range: float) -> Result:
+        """Predict one image.
+
+        :param pixels: uint8 (height, width, 3).
+        :param colour_order: of ``pixels``, ``rgb`` or ``bgr``.
+        :param intrinsics: of ``pixels``; None = unknown.
+        :param with_points: build the cloud too.
+        :param max_range: depth in metres beyond which the cloud has no point; 0 = no limit.
+        """
+        prediction = self._predictor.predict(pixels, intrinsics, mount, colour_order)
+        start = time.perf_counter()
+        height, width = (pixels.shape[:2] if self._at_camera_size
+                         else self._predictor.card.input_size)
+        depth, labels, confidence = (
+            _nearest(array, width, height)
+            for array in (prediction.depth, prediction.labels, prediction.confidence))
+        points = None
+        if with_points and prediction.metric and depth is not None and intrinsics is not None:
+            rgb = (_as_rgb(pixels, colour_order) if self._at_camera_size
+                   else self._predictor.network_image)
+            near = depth if max_range == 0 else np.where(depth <= max_range, depth,
+                                                         np.float32(np.nan))
+            points = self._cloud.build(near, intrinsics.resized(width, height), rgb, labels,
+                                       confidence)
+        stage_ms = prediction.stage_ms | {'geometry': 1e3 * (time.perf_counter() - start)}
+        return Result(width, height, depth, labels, confidence, prediction.metric, points,
+                      stage_ms)
+
+
+def _nearest(array: np.ndarray | None, width: int, height: int) -> np.ndarray | None:
+    if array is None or array.shape == (height, width):
+        return array
+    # NEAREST_EXACT keeps pixel centres where the half-pixel rule puts them; NEAREST does not.
+    return cv2.resize(array, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _as_rgb(pixels: np.ndarray, colour_order: str) -> np.ndarray:
+    return pixels if colour_order == 'rgb' else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

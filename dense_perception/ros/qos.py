@@ -1,0 +1,97 @@
+"""Quality of service: inputs that adapt to their publishers, outputs that serve everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+
+from dense_perception.ros.executable import FatalError
+
+OUTPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=2,
+                    reliability=ReliabilityPolicy.RELIABLE)
+"""Reliable, because depth_image_proc and RViz ask for it; it serves best-effort readers too."""
+
+LATCHED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
+                     reliability=ReliabilityPolicy.RELIABLE,
+                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""For what changes rarely and late joiners need: classes, the camera's mount."""
+
+_ADAPT = 'adapt'
+_FIXED = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPolicy.BEST_EFFORT}
+
+
+def overridable() -> QoSOverridingOptions:
+    """Let parameters ``qos_overrides.<topic>.publisher.*`` change an output's QoS."""
+    return QoSOverridingOptions.with_default_policies()
+
+
+class AdaptiveSubscription:
+    """A subscription that hears every publisher of its topic.
+
+    It asks for reliable delivery when every publisher offers it and for best effort otherwise,
+    and subscribes anew when that changes (``adapt``, to be called about twice a second). The
+    parameter ``qos_overrides.<topic>.subscription.reliability`` fixes it instead.
+
+    :raises FatalError: that parameter has another value than adapt, reliable or best_effort.
+    """
+
+    def __init__(self, node: Node, message_type: type, topic: str,
+                 callback: Callable[[Any], None]) -> None:
+        self.topic = node.resolve_topic_name(topic)
+        self._node = node
+        self._type = message_type
+        self._callback = callback
+        self._subscription: Subscription | None = None
+        name = f'qos_overrides.{self.topic}.subscription.reliability'
+        self._policy = node.declare_parameter(name, _ADAPT, ParameterDescriptor(
+            description=f'Reliability asked of the publishers of {self.topic}.',
+            additional_constraints=f'one of: {", ".join((_ADAPT, *_FIXED))}',
+            read_only=True)).value
+        if self._policy != _ADAPT and self._policy not in _FIXED:
+            raise FatalError(f'parameter {name} is "{self._policy}", it must be one of '
+                             f'{", ".join((_ADAPT, *_FIXED))}')
+
+    @property
+    def reliability(self) -> ReliabilityPolicy | None:
+        """What the subscription asks for now; None while it is closed."""
+        return self._subscription and self._subscription.qos_profile.reliability
+
+    @property
+    def open(self) -> bool:
+        """True while it listens."""
+        return self._subscription is not None
+
+    def publishers(self) -> list[str]:
+        """Full names of the nodes that publish the topic, one per publisher."""
+        return sorted(f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+                      for info in self._node.get_publishers_info_by_topic(self.topic))
+
+    def adapt(self) -> None:
+        """Open the subscription if it is closed and follow what the publishers offer."""
+        wanted = self._wanted_reliability()
+        if self.reliability != wanted:
+            self.close()
+            self._subscription = self._node.create_subscription(
+                self._type, self.topic, self._callback,
+                QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=wanted))
+
+    def close(self) -> None:
+        """Stop listening; ``adapt`` starts again."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _wanted_reliability(self) -> ReliabilityPolicy:
+        if self._policy in _FIXED:
+            return _FIXED[self._policy]
+        offers = [info.qos_profile.reliability
+                  for info in self._node.get_publishers_info_by_topic(self.topic)]
+        # Nobody there yet: best effort hears whoever comes first.
+        reliable = bool(offers) and all(o == ReliabilityPolicy.RELIABLE for o in offers)
+        return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT

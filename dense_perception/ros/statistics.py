@@ -1,0 +1,76 @@
+"""Counts and timings of the frames that went through the node."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+_REMEMBERED_FRAMES = 256
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Frames since the node started."""
+
+    frames_in: int
+    frames_out: int
+    refused: int
+
+
+class Statistics:
+    """Counters and the timings of the last frames; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._in = self._out = self._refused = 0
+        self._last_refusal = ''
+        self._frames: deque[Mapping[str, float]] = deque(maxlen=_REMEMBERED_FRAMES)
+
+    def arrived(self) -> None:
+        """Count a received frame."""
+        with self._lock:
+            self._in += 1
+
+    def refused(self, reason: str) -> None:
+        """Count a frame that could not be used."""
+        with self._lock:
+            self._refused += 1
+            self._last_refusal = reason
+
+    def published(self) -> Counts:
+        """Count a frame whose outputs are out; returns the counts including it."""
+        with self._lock:
+            self._out += 1
+            return self._counts()
+
+    def timed(self, milliseconds: Mapping[str, float]) -> None:
+        """Remember the timings of a frame: stage or quantity -> milliseconds."""
+        with self._lock:
+            self._frames.append(dict(milliseconds))
+
+    def counts(self) -> Counts:
+        """Counts until now."""
+        with self._lock:
+            return self._counts()
+
+    @property
+    def last_refusal(self) -> str:
+        """Why the last refused frame was refused; empty if none was."""
+        with self._lock:
+            return self._last_refusal
+
+    def percentiles(self) -> dict[str, tuple[float, float]]:
+        """Median and 95th percentile (ms) of every timing over the remembered frames."""
+        with self._lock:
+            frames = list(self._frames)
+        names = dict.fromkeys(name for frame in frames for name in frame)
+        values = {n: [v for f in frames if np.isfinite(v := f.get(n, np.nan))] for n in names}
+        return {name: tuple(float(q) for q in np.percentile(v, (50, 95)))
+                for name, v in values.items() if v}
+
+    def _counts(self) -> Counts:
+        return Counts(self._in, self._out, self._refused)

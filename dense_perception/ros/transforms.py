@@ -1,0 +1,78 @@
+"""Where transforms between frames come from: tf2_ros where it is installed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.node import Node
+
+from dense_perception.geometry.mount import Mount
+
+
+class TransformUnavailable(LookupError):
+    """A transform that nobody knows (yet); the message says which and why."""
+
+
+class Transforms(Protocol):
+    """The one question this package asks of TF."""
+
+    def lookup(self, target: str, source: str,
+               stamp: Time) -> tuple[tuple[float, float, float],
+                                     tuple[float, float, float, float]]:
+        """Pose of frame ``source`` in frame ``target``: translation (m), quaternion x y z w.
+
+        :raises TransformUnavailable: it is not known at that time.
+        """
+
+
+class NoTransforms:
+    """Stand-in where tf2_ros is not installed: every lookup says so."""
+
+    def lookup(self, target: str, source: str, stamp: Time):
+        """Raise TransformUnavailable."""
+        raise TransformUnavailable('tf2_ros is not installed; install ros-$ROS_DISTRO-tf2-ros-py '
+                                   'or give the mount as parameters')
+
+
+class Tf2Transforms:
+    """Transforms from /tf and /tf_static through tf2_ros."""
+
+    def __init__(self, node: Node) -> None:
+        import tf2_ros
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+        self._error = tf2_ros.TransformException
+
+    def lookup(self, target: str, source: str, stamp: Time):
+        """Look ``source`` up in ``target``, without waiting."""
+        from rclpy.time import Time as RclTime
+        try:
+            found = self._buffer.lookup_transform(target, source, RclTime.from_msg(stamp))
+        except self._error as error:
+            raise TransformUnavailable(str(error)) from None
+        t, q = found.transform.translation, found.transform.rotation
+        return (t.x, t.y, t.z), (q.x, q.y, q.z, q.w)
+
+
+def open_transforms(node: Node) -> Transforms:
+    """Tf2Transforms where tf2_ros is importable, else NoTransforms."""
+    try:
+        return Tf2Transforms(node)
+    except ImportError:
+        return NoTransforms()
+
+
+def mount_from_pose(translation: tuple[float, float, float],
+                    quaternion: tuple[float, float, float, float]) -> Mount:
+    """Mount of a camera from the pose of its optical frame in the ground frame.
+
+    :param translation: of the optical frame's origin; its z is the height in metres.
+    :param quaternion: x, y, z, w, of any non-zero length.
+    :raises MountError: the camera is not above the ground, or the quaternion is zero.
+    """
+    x, y, z, w = np.asarray(quaternion, float) / (np.linalg.norm(quaternion) or np.nan)
+    # -(third row of the rotation matrix): the ground's "down" seen from the optical frame.
+    down = (-2 * (x * z - w * y), -2 * (y * z + w * x), -(1 - 2 * (x * x + y * y)))
+    return Mount(tuple(float(v) for v in down), float(translation[2]))
