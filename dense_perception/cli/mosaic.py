@@ -1,0 +1,130 @@
+"""The demo's picture: camera | depth | mask | cloud from above, a few rows at different times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dense_perception import viz
+from dense_perception.cli.observer import Sample
+from dense_perception.geometry.cloud import CloudBuilder
+from dense_perception.inference.card import ClassInfo
+
+TILE_WIDTH, TILE_HEIGHT = 400, 300
+_MARGIN, _HEADER, _CAPTION, _FOOTER = 12, 64, 24, 64
+_COLUMNS = ('camera', 'depth', 'mask', 'cloud from above')
+
+
+class Mosaic:
+    """Paints samples of one run.
+
+    :param classes: of the masks.
+    """
+
+    def __init__(self, classes: Sequence[ClassInfo]) -> None:
+        self._classes = classes
+        self._palette = viz.palette(classes)
+
+    def paint(self, samples: Sequence[Sample], title: str) -> np.ndarray:
+        """The picture: uint8 RGB, one row per sample."""
+        depths = [sample.depth for sample in samples if sample.depth is not None]
+        limits = viz.depth_limits(depths)
+        height = _HEADER + len(samples) * (TILE_HEIGHT + _CAPTION) + _FOOTER
+        width = _MARGIN + len(_COLUMNS) * (TILE_WIDTH + _MARGIN)
+        canvas = np.full((height, width, 3), viz.BACKGROUND, np.uint8)
+        viz.text(canvas, title, (_MARGIN, 26), 0.6)
+        for column, name in enumerate(_COLUMNS):
+            viz.text(canvas, name, (_left(column), _HEADER - 10), 0.5, viz.FAINT)
+        for row, sample in enumerate(samples):
+            top = _HEADER + row * (TILE_HEIGHT + _CAPTION)
+            for column, (tile, caption) in enumerate(self.tiles(sample, limits)):
+                left = _left(column)
+                canvas[top:top + TILE_HEIGHT, left:left + TILE_WIDTH] = tile
+                viz.text(canvas, caption, (left, top + TILE_HEIGHT + 15), 0.4)
+        unit = ' m' if all(sample.metric for sample in samples) else ''
+        self._legend(canvas[height - _FOOTER:], limits, unit)
+        return canvas
+
+    def tiles(self, sample: Sample,
+              limits: tuple[float, float]) -> list[tuple[np.ndarray, str]]:
+        """Four tiles, uint8 RGB (TILE_HEIGHT, TILE_WIDTH, 3), each with its caption."""
+        size = f'{sample.image.shape[1]}x{sample.image.shape[0]}'
+        return [(viz.fit(sample.image, TILE_WIDTH, TILE_HEIGHT),
+                 f't = {sample.seconds:.1f} s, {size}'),
+                _depth_tile(sample, limits), self._mask_tile(sample), self._cloud_tile(sample)]
+
+    def _mask_tile(self, sample: Sample) -> tuple[np.ndarray, str]:
+        if sample.labels is None:
+            return _empty(), 'no mask from this model'
+        present = np.bincount(sample.labels.ravel(), minlength=256) / sample.labels.size
+        largest = sorted(self._classes, key=lambda c: -present[c.id])[:3]
+        caption = ', '.join(f'{c.name} {present[c.id]:.0%}' for c in largest if present[c.id])
+        colours = _as_seen(self._palette[sample.labels], sample.image, crisp=True)
+        blended = viz.blend(sample.image, colours)
+        return viz.fit(blended, TILE_WIDTH, TILE_HEIGHT), caption
+
+    def _cloud_tile(self, sample: Sample) -> tuple[np.ndarray, str]:
+        points, depth = sample.points, sample.depth
+        if points is None and depth is not None and sample.intrinsics is not None:
+            points = CloudBuilder().build(depth, sample.intrinsics)
+        if points is None or not np.isfinite(points['z']).any():
+            return _empty(), 'no cloud'
+        labels = points['label'] if 'label' in points.dtype.names else sample.labels
+        colours = np.full((*points.shape, 3), viz.FOREGROUND, np.uint8) if labels is None else \
+            self._palette[labels]
+        reach = viz.round_distance(max(float(np.nanpercentile(points['z'], 90)), 1e-3))
+        metric = sample.points is not None
+        tile = viz.cloud_from_above(points['x'], points['y'], points['z'], colours, 2 * reach,
+                                    TILE_WIDTH, TILE_HEIGHT, 'm' if metric else '')
+        count = f'{np.isfinite(points["z"]).sum()} points'
+        return tile, count if metric else f'{count}, scale unknown (not published)'
+
+    def _legend(self, strip: np.ndarray, limits: tuple[float, float], unit: str) -> None:
+        """Classes in the first line, the scale of depth in the second."""
+        at = _MARGIN
+        for info in self._classes:
+            cv2.rectangle(strip, (at, 8), (at + 16, 20), info.colour, -1)
+            at += 22 + viz.text(strip, info.name, (at + 22, 19), 0.42) + 18
+        width = strip.shape[1] - 2 * _MARGIN
+        scale = np.geomspace(*limits, width)[None].repeat(12, 0)
+        strip[30:42, _MARGIN:_MARGIN + width] = viz.colour_depth(scale, *limits)
+        for depth in np.geomspace(*limits, 9):
+            place = np.log(depth / limits[0]) / np.log(limits[1] / limits[0])
+            label = f'{depth:.2g}{unit}'
+            viz.text(strip, label, (int(_MARGIN + place * (width - 40)), 57), 0.4)
+
+
+def save(path: Path, image: np.ndarray) -> None:
+    """Write an RGB picture; readers never see half of it."""
+    unfinished = path.with_name(f'.{path.name}.part{path.suffix}')
+    cv2.imwrite(str(unfinished), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    unfinished.replace(path)
+
+
+def _depth_tile(sample: Sample, limits: tuple[float, float]) -> tuple[np.ndarray, str]:
+    if sample.depth is None:
+        return _empty(), 'no depth from this model'
+    coloured = _as_seen(viz.colour_depth(sample.depth, *limits), sample.image, crisp=False)
+    tile = viz.fit(coloured, TILE_WIDTH, TILE_HEIGHT)
+    if not sample.metric:
+        return tile, 'relative: no mount known, so no metres'
+    valid = sample.depth[np.isfinite(sample.depth) & (sample.depth > 0)]
+    return tile, f'metric, median {np.median(valid):.1f} m' if valid.size else 'nothing in range'
+
+
+def _as_seen(colours: np.ndarray, image: np.ndarray, crisp: bool) -> np.ndarray:
+    """Output at the camera image's size and so with its proportions."""
+    size = (image.shape[1], image.shape[0])
+    return cv2.resize(colours, size,
+                      interpolation=cv2.INTER_NEAREST if crisp else cv2.INTER_LINEAR)
+
+
+def _empty() -> np.ndarray:
+    return np.full((TILE_HEIGHT, TILE_WIDTH, 3), viz.UNKNOWN, np.uint8)
+
+
+def _left(column: int) -> int:
+    return _MARGIN + column * (TILE_WIDTH + _MARGIN)

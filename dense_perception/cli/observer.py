@@ -1,0 +1,201 @@
+"""A light listener on the graph: every frame's stamps and status, a few frames in full."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import rclpy
+from dense_perception_msgs.msg import InferenceStatus
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from dense_perception.geometry.camera import Intrinsics
+from dense_perception.ros import dds
+from dense_perception.ros.camera_info import intrinsics_from_info
+from dense_perception.ros.images import colour_from_image
+
+IMAGE, DEPTH, RELATIVE, MASK, CLOUD = (
+    'image', 'depth/image_rect', 'depth/relative', 'segmentation/mask', 'depth/points')
+TRUE_DEPTH, TRUE_MASK = 'ground_truth/depth', 'ground_truth/mask'
+INFO = 'depth/camera_info'
+OUTPUTS = (DEPTH, RELATIVE, INFO, MASK, CLOUD)
+
+STATUS = 'perception/status'
+
+_TYPES = {topic: Image for topic in (IMAGE, DEPTH, RELATIVE, MASK, TRUE_DEPTH, TRUE_MASK)}
+_TYPES |= {CLOUD: PointCloud2, INFO: CameraInfo}
+# The source runs ahead of the outputs by the latency, so its messages are kept for longer.
+_KEPT = dict.fromkeys(OUTPUTS, 4) | dict.fromkeys((IMAGE, TRUE_DEPTH, TRUE_MASK), 16)
+_STATUSES_TO_WAIT = 3
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One frame in full; what nobody published is None.
+
+    ``seconds``: since the first output. ``image``: uint8 RGB. ``depth``, ``true_depth``: float32,
+    NaN = unknown, metres (``depth`` only if ``metric``). ``labels``, ``true_labels``: uint8.
+    ``intrinsics``: of ``depth``. ``points``: structured (H, W), see ``geometry.cloud``.
+    """
+
+    seconds: float
+    image: np.ndarray
+    depth: np.ndarray | None
+    metric: bool
+    intrinsics: Intrinsics | None
+    labels: np.ndarray | None
+    points: np.ndarray | None
+    true_depth: np.ndarray | None
+    true_labels: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the node says about one frame (InferenceStatus), in milliseconds."""
+
+    received: float
+    latency_ms: float
+    age_ms: float
+    stages_ms: dict[str, float]
+    frames_in: int
+    frames_out: int
+    dropped: int
+    metric: bool
+    model: str
+    backend: str
+
+
+class Observer:
+    """Subscribes to the perception node's outputs; a context manager.
+
+    Messages are taken as bytes and only those of a sample are ever decoded, so that listening
+    costs the nodes as little of the processor as it can.
+
+    :param domain: ROS_DOMAIN_ID.
+    :param topics: which of the topics above to listen to.
+    :param sample_every_s: seconds between two samples; None = take none.
+    """
+
+    def __init__(self, domain: int, topics: tuple[str, ...],
+                 sample_every_s: float | None = None) -> None:
+        self.frames: list[Frame] = []
+        self.samples: list[Sample] = []
+        self.arrival_ms: dict[str, list[float]] = {topic: [] for topic in topics}
+        """Milliseconds from header stamp to arrival here, by topic."""
+        self._sample_every_s = sample_every_s
+        self._kept: dict[str, OrderedDict[Stamp, bytes]] = {t: OrderedDict() for t in topics}
+        self._wanted: tuple[Stamp, Frame, int] | None = None
+        self._next_sample = 0.0
+        dds.use_shipped_profile()
+        self._context = rclpy.Context()
+        self._context.init(domain_id=domain)
+        self._node = rclpy.create_node('dense_perception_observer', context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._subscribe(topics)
+
+    def spin(self, seconds: float) -> None:
+        """Take in messages for so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def __enter__(self) -> Observer:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def _subscribe(self, topics: tuple[str, ...]) -> None:
+        def listen(topic: str) -> None:
+            quality = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=2,
+                                 reliability=ReliabilityPolicy.BEST_EFFORT)
+            self._node.create_subscription(
+                _TYPES[topic], topic, lambda data: self._on_bytes(topic, data), quality, raw=True)
+
+        for topic in topics:
+            listen(topic)
+        self._node.create_subscription(InferenceStatus, STATUS, self._on_status, QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=100))
+
+    def _on_bytes(self, topic: str, data: bytes) -> None:
+        # Every topic here starts with a header, which starts with its stamp: CDR puts it after
+        # four bytes of encapsulation.
+        stamp: Stamp = struct.unpack_from('<iI', data, 4)
+        now = self._node.get_clock().now().nanoseconds
+        self.arrival_ms[topic].append((now - stamp[0] * 10 ** 9 - stamp[1]) / 1e6)
+        if self._sample_every_s is not None:
+            kept = self._kept[topic]
+            kept[stamp] = data
+            if len(kept) > _KEPT[topic]:
+                kept.popitem(last=False)
+
+    def _on_status(self, msg: InferenceStatus) -> None:
+        stages = {stage.name: stage.milliseconds for stage in msg.stages}
+        frame = Frame(time.monotonic(), msg.latency_ms, msg.age_ms, stages, msg.frames_in,
+                      msg.frames_out, msg.dropped, msg.metric, msg.model, msg.backend)
+        self.frames.append(frame)
+        if self._sample_every_s is None:
+            return
+        if self._wanted is None and frame.received >= self._next_sample:
+            stamp = msg.header.stamp
+            self._wanted = (stamp.sec, stamp.nanosec), frame, len(self.frames)
+        if self._wanted is not None:
+            self._try_sample(*self._wanted)
+
+    def _try_sample(self, stamp: Stamp, frame: Frame, index: int) -> None:
+        """Take the sample once each topic that speaks has it, or give up on what is late."""
+        found = {topic: kept[stamp] for topic, kept in self._kept.items() if stamp in kept}
+        speaking = {topic for topic, kept in self._kept.items() if kept}
+        late = len(self.frames) - index >= _STATUSES_TO_WAIT
+        if found.keys() != speaking and not late:
+            return
+        self._wanted = None
+        if IMAGE in found and (DEPTH in found or RELATIVE in found or MASK in found):
+            assert self._sample_every_s is not None
+            self._next_sample = frame.received + self._sample_every_s
+            self.samples.append(_decode(frame.received - self.frames[0].received, found))
+
+
+def _decode(seconds: float, found: dict[str, bytes]) -> Sample:
+    messages = {topic: deserialize_message(data, _TYPES[topic]) for topic, data in found.items()}
+
+    def plane(topic: str, dtype: type) -> np.ndarray | None:
+        msg = messages.get(topic)
+        if msg is None:
+            return None
+        return np.ndarray((msg.height, msg.width), dtype, msg.data,
+                          strides=(msg.step, np.dtype(dtype).itemsize))
+
+    image, order = colour_from_image(messages[IMAGE])
+    depth = plane(DEPTH, np.float32)
+    return Sample(
+        seconds=seconds, image=image if order == 'rgb' else np.ascontiguousarray(image[..., ::-1]),
+        depth=plane(RELATIVE, np.float32) if depth is None else depth, metric=depth is not None,
+        intrinsics=_intrinsics(messages.get(INFO)), labels=plane(MASK, np.uint8),
+        points=_points(messages[CLOUD]) if CLOUD in messages else None,
+        true_depth=plane(TRUE_DEPTH, np.float32), true_labels=plane(TRUE_MASK, np.uint8))
+
+
+def _intrinsics(info: CameraInfo | None) -> Intrinsics | None:
+    return info and intrinsics_from_info(info, info.width, info.height, rectified=False)
+
+
+def _points(msg: PointCloud2) -> np.ndarray:
+    kinds = {2: 'u1', 7: '<f4'}  # sensor_msgs/PointField: UINT8, FLOAT32
+    dtype = np.dtype({'names': [field.name for field in msg.fields],
+                      'formats': [kinds[field.datatype] for field in msg.fields],
+                      'offsets': [field.offset for field in msg.fields],
+                      'itemsize': msg.point_step})
+    return np.ndarray((msg.height, msg.width), dtype, msg.data,
+                      strides=(msg.row_step, msg.point_step))
