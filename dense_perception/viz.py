@@ -84,41 +84,59 @@ def round_distance(distance: float) -> float:
     return float(max(step for step in (1, 2, 5) if step * power <= distance * (1 + 1e-9)) * power)
 
 
-def cloud_from_above(x: np.ndarray, y: np.ndarray, z: np.ndarray, colours: np.ndarray,
+def cloud_from_above(points: np.ndarray, colours: np.ndarray, down: Sequence[float] | None,
                      reach: float, width: int, height: int, unit: str = 'm') -> np.ndarray:
     """Points seen from above: the camera at the bottom centre looking up the picture.
 
-    Points more than a tenth of ``reach`` above the camera, such as ceilings, are left out.
-
-    :param x, y, z: optical frame, any equal shape; NaN = no point.
+    :param points: structured with x, y, z in the optical frame, any shape; NaN = no point.
     :param colours: uint8, that shape and (3,).
-    :param reach: depth z at the top of the picture.
+    :param down: unit vector along gravity, optical frame. Points more than 4 % of ``reach``
+        above the camera, such as ceilings, are then left out. None = unknown: the camera is
+        taken as level and everything is shown.
+    :param reach: distance ahead at the top of the picture.
     :param unit: written at the range rings.
     """
-    canvas = np.full((height, width, 3), BACKGROUND, np.uint8)
+    known = np.isfinite(points['z'])
+    xyz = np.stack([points[axis][known] for axis in 'xyz'], axis=-1)
+    axes = _level_axes((0.0, 1.0, 0.0) if down is None else down)
+    right, below, ahead = (xyz @ axes.T.astype(np.float32)).T
     foot = height - 12
     scale = (foot - 14) / reach
-    _range_rings(canvas, reach, scale, foot, unit)
-    with np.errstate(invalid='ignore'):
-        shown = np.isfinite(z) & (y > -0.1 * reach) & (z < 1.2 * reach) & (
-            np.abs(x) * scale < width / 2)
-    order = np.argsort(-y[shown])  # higher points hide lower ones
-    column = (width / 2 + x[shown] * scale).astype(int)[order]
-    row = (foot - z[shown] * scale).astype(int)[order]
-    tint = colours[shown][order]
-    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        u, v = column + right, row + down
-        inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-        canvas[v[inside], u[inside]] = tint[inside]
-    tip = np.array([[width // 2, foot - 5], [width // 2 - 5, foot + 6], [width // 2 + 5, foot + 6]])
-    cv2.fillPoly(canvas, [tip.astype(np.int32)], FOREGROUND, cv2.LINE_AA)
+    shown = (np.abs(ahead) * scale < height) & (np.abs(right) * scale < width / 2)
+    if down is not None:
+        shown &= below > -0.04 * reach
+    order = np.argsort(-below[shown])  # higher points hide lower ones
+    canvas = np.full((height, width, 3), BACKGROUND, np.uint8)
+    rings = {distance: round(distance * scale) for distance in _ring_distances(reach)}
+    for radius in rings.values():
+        cv2.circle(canvas, (width // 2, foot), radius, FAINT, 1, cv2.LINE_AA)
+    _splat(canvas, (width / 2 + right[shown] * scale).astype(int)[order],
+           (foot - ahead[shown] * scale).astype(int)[order], colours[known][shown][order])
+    for distance, radius in rings.items():
+        text(canvas, f'{distance:g} {unit}'.strip(), (width // 2 + 4, foot - radius - 3), 0.36)
+    arrow = np.array([[0, -5], [-5, 6], [5, 6]], np.int32) + np.array([width // 2, foot], np.int32)
+    cv2.fillPoly(canvas, [arrow], FOREGROUND, cv2.LINE_AA)
     return canvas
 
 
-def _range_rings(canvas: np.ndarray, reach: float, scale: float, foot: int, unit: str) -> None:
-    height, width = canvas.shape[:2]
+def _level_axes(down: Sequence[float]) -> np.ndarray:
+    """Rows: right, down and ahead of a levelled camera, in the optical frame."""
+    gravity = np.asarray(down, np.float64)
+    ahead = np.array([0.0, 0.0, 1.0]) - gravity[2] * gravity
+    if np.linalg.norm(ahead) < 1e-3:  # looks straight down: what is up in the image is ahead
+        ahead = np.array([0.0, -1.0, 0.0])
+    ahead /= np.linalg.norm(ahead)
+    return np.stack([np.cross(gravity, ahead), gravity, ahead])
+
+
+def _ring_distances(reach: float) -> np.ndarray:
     step = round_distance(reach / 2)
-    for ring in np.arange(step, reach * 1.01, step):
-        radius = round(ring * scale)
-        cv2.circle(canvas, (width // 2, foot), radius, FAINT, 1, cv2.LINE_AA)
-        text(canvas, f'{ring:g} {unit}'.strip(), (width // 2 + 4, foot - radius - 3), 0.36, FAINT)
+    return np.arange(step, reach * 1.01, step)
+
+
+def _splat(canvas: np.ndarray, column: np.ndarray, row: np.ndarray, tint: np.ndarray) -> None:
+    """Draw points as 2 x 2 pixels, later ones over earlier ones."""
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        u, v = column + right, row + down
+        inside = (u >= 0) & (u < canvas.shape[1]) & (v >= 0) & (v < canvas.shape[0])
+        canvas[v[inside], u[inside]] = tint[inside]

@@ -15,14 +15,13 @@ from tqdm import tqdm
 
 from dense_perception.cli import observer as topics
 from dense_perception.cli.command import CommandError
-from dense_perception.cli.mosaic import Mosaic, save
+from dense_perception.cli.mosaic import Mosaic, metric_limits, save
 from dense_perception.cli.observer import Observer, Sample
 from dense_perception.cli.processes import NodeGroup, free_domain
 from dense_perception.cli.summary import accuracy, timing
 from dense_perception.inference.backends import BACKENDS
 from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile, ModelFileError
-from dense_perception.viz import depth_limits
 
 START_PATIENCE_S = 60.0
 _ROWS = 4
@@ -143,7 +142,7 @@ def _picture(mosaic: Mosaic, samples: Sequence[Sample], title: str, folder: Path
 
 
 def _save_frames(mosaic: Mosaic, samples: Sequence[Sample], folder: Path) -> None:
-    limits = depth_limits([s.depth for s in samples if s.depth is not None])
+    limits = metric_limits(samples)
     for number, sample in enumerate(samples, start=1):
         for name, (tile, _) in zip(('camera', 'depth', 'mask', 'cloud'),
                                    mosaic.tiles(sample, limits)):

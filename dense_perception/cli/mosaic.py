@@ -30,8 +30,7 @@ class Mosaic:
 
     def paint(self, samples: Sequence[Sample], title: str) -> np.ndarray:
         """The picture: uint8 RGB, one row per sample."""
-        depths = [sample.depth for sample in samples if sample.depth is not None]
-        limits = viz.depth_limits(depths)
+        limits = metric_limits(samples)
         height = _HEADER + len(samples) * (TILE_HEIGHT + _CAPTION) + _FOOTER
         width = _MARGIN + len(_COLUMNS) * (TILE_WIDTH + _MARGIN)
         canvas = np.full((height, width, 3), viz.BACKGROUND, np.uint8)
@@ -44,13 +43,15 @@ class Mosaic:
                 left = _left(column)
                 canvas[top:top + TILE_HEIGHT, left:left + TILE_WIDTH] = tile
                 viz.text(canvas, caption, (left, top + TILE_HEIGHT + 15), 0.4)
-        unit = ' m' if all(sample.metric for sample in samples) else ''
-        self._legend(canvas[height - _FOOTER:], limits, unit)
+        self._legend(canvas[height - _FOOTER:], limits)
         return canvas
 
     def tiles(self, sample: Sample,
-              limits: tuple[float, float]) -> list[tuple[np.ndarray, str]]:
-        """Four tiles, uint8 RGB (TILE_HEIGHT, TILE_WIDTH, 3), each with its caption."""
+              limits: tuple[float, float] | None) -> list[tuple[np.ndarray, str]]:
+        """Four tiles, uint8 RGB (TILE_HEIGHT, TILE_WIDTH, 3), each with its caption.
+
+        :param limits: colours of metric depth; relative depth is coloured by its own range.
+        """
         size = f'{sample.image.shape[1]}x{sample.image.shape[0]}'
         return [(viz.fit(sample.image, TILE_WIDTH, TILE_HEIGHT),
                  f't = {sample.seconds:.1f} s, {size}'),
@@ -75,26 +76,36 @@ class Mosaic:
         labels = points['label'] if 'label' in points.dtype.names else sample.labels
         colours = np.full((*points.shape, 3), viz.FOREGROUND, np.uint8) if labels is None else \
             self._palette[labels]
-        reach = viz.round_distance(max(float(np.nanpercentile(points['z'], 90)), 1e-3))
+        reach = 1.05 * float(np.nanpercentile(points['z'], 95))
         metric = sample.points is not None
-        tile = viz.cloud_from_above(points['x'], points['y'], points['z'], colours, 2 * reach,
+        tile = viz.cloud_from_above(points, colours, sample.down, reach,
                                     TILE_WIDTH, TILE_HEIGHT, 'm' if metric else '')
         count = f'{np.isfinite(points["z"]).sum()} points'
         return tile, count if metric else f'{count}, scale unknown (not published)'
 
-    def _legend(self, strip: np.ndarray, limits: tuple[float, float], unit: str) -> None:
+    def _legend(self, strip: np.ndarray, limits: tuple[float, float] | None) -> None:
         """Classes in the first line, the scale of depth in the second."""
         at = _MARGIN
         for info in self._classes:
             cv2.rectangle(strip, (at, 8), (at + 16, 20), info.colour, -1)
             at += 22 + viz.text(strip, info.name, (at + 22, 19), 0.42) + 18
+        near, far = limits or (1.0, 10.0)
         width = strip.shape[1] - 2 * _MARGIN
-        scale = np.geomspace(*limits, width)[None].repeat(12, 0)
-        strip[30:42, _MARGIN:_MARGIN + width] = viz.colour_depth(scale, *limits)
-        for depth in np.geomspace(*limits, 9):
-            place = np.log(depth / limits[0]) / np.log(limits[1] / limits[0])
-            label = f'{depth:.2g}{unit}'
-            viz.text(strip, label, (int(_MARGIN + place * (width - 40)), 57), 0.4)
+        scale = np.geomspace(near, far, width)[None].repeat(12, 0)
+        strip[30:42, _MARGIN:_MARGIN + width] = viz.colour_depth(scale, near, far)
+        ticks = {near: 'near', far * 0.96: 'far'} if limits is None else {
+            step: f'{step:g} m' for power in range(-2, 4)
+            for step in (10.0 ** power, 2 * 10.0 ** power, 5 * 10.0 ** power) if near < step < far}
+        for depth, label in ticks.items():
+            place = int(_MARGIN + width * np.log(depth / near) / np.log(far / near))
+            cv2.line(strip, (place, 38), (place, 46), viz.FOREGROUND, 1)
+            viz.text(strip, label, (place + 4, 57), 0.4)
+
+
+def metric_limits(samples: Sequence[Sample]) -> tuple[float, float] | None:
+    """Range of depth in metres for the colours of all samples; None if no depth is metric."""
+    depths = [s.depth for s in samples if s.depth is not None and s.metric]
+    return viz.depth_limits(depths) if depths else None
 
 
 def save(path: Path, image: np.ndarray) -> None:
@@ -104,9 +115,12 @@ def save(path: Path, image: np.ndarray) -> None:
     unfinished.replace(path)
 
 
-def _depth_tile(sample: Sample, limits: tuple[float, float]) -> tuple[np.ndarray, str]:
+def _depth_tile(sample: Sample,
+                limits: tuple[float, float] | None) -> tuple[np.ndarray, str]:
     if sample.depth is None:
         return _empty(), 'no depth from this model'
+    if limits is None or not sample.metric:
+        limits = viz.depth_limits([sample.depth])
     coloured = _as_seen(viz.colour_depth(sample.depth, *limits), sample.image, crisp=False)
     tile = viz.fit(coloured, TILE_WIDTH, TILE_HEIGHT)
     if not sample.metric:

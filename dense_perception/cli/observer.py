@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import rclpy
-from dense_perception_msgs.msg import InferenceStatus
+from dense_perception_msgs.msg import CameraMount, InferenceStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
@@ -19,6 +19,8 @@ from dense_perception.geometry.camera import Intrinsics
 from dense_perception.ros import dds
 from dense_perception.ros.camera_info import intrinsics_from_info
 from dense_perception.ros.images import colour_from_image
+from dense_perception.ros.mount import mount_from_message
+from dense_perception.ros.qos import LATCHED
 
 IMAGE, DEPTH, RELATIVE, MASK, CLOUD = (
     'image', 'depth/image_rect', 'depth/relative', 'segmentation/mask', 'depth/points')
@@ -43,7 +45,8 @@ class Sample:
 
     ``seconds``: since the first output. ``image``: uint8 RGB. ``depth``, ``true_depth``: float32,
     NaN = unknown, metres (``depth`` only if ``metric``). ``labels``, ``true_labels``: uint8.
-    ``intrinsics``: of ``depth``. ``points``: structured (H, W), see ``geometry.cloud``.
+    ``intrinsics``: of ``depth``. ``down``: gravity in the optical frame.
+    ``points``: structured (H, W), see ``geometry.cloud``.
     """
 
     seconds: float
@@ -51,6 +54,7 @@ class Sample:
     depth: np.ndarray | None
     metric: bool
     intrinsics: Intrinsics | None
+    down: tuple[float, float, float] | None
     labels: np.ndarray | None
     points: np.ndarray | None
     true_depth: np.ndarray | None
@@ -94,6 +98,7 @@ class Observer:
         self._kept: dict[str, OrderedDict[Stamp, bytes]] = {t: OrderedDict() for t in topics}
         self._wanted: tuple[Stamp, Frame, int] | None = None
         self._next_sample = 0.0
+        self._down: tuple[float, float, float] | None = None
         dds.use_shipped_profile()
         self._context = rclpy.Context()
         self._context.init(domain_id=domain)
@@ -127,6 +132,11 @@ class Observer:
             listen(topic)
         self._node.create_subscription(InferenceStatus, STATUS, self._on_status, QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=100))
+        self._node.create_subscription(CameraMount, 'camera_mount', self._on_mount, LATCHED)
+
+    def _on_mount(self, msg: CameraMount) -> None:
+        mount = mount_from_message(msg).mount
+        self._down = mount and mount.down
 
     def _on_bytes(self, topic: str, data: bytes) -> None:
         # Every topic here starts with a header, which starts with its stamp: CDR puts it after
@@ -164,10 +174,12 @@ class Observer:
         if IMAGE in found and (DEPTH in found or RELATIVE in found or MASK in found):
             assert self._sample_every_s is not None
             self._next_sample = frame.received + self._sample_every_s
-            self.samples.append(_decode(frame.received - self.frames[0].received, found))
+            self.samples.append(_decode(frame.received - self.frames[0].received, found,
+                                        self._down))
 
 
-def _decode(seconds: float, found: dict[str, bytes]) -> Sample:
+def _decode(seconds: float, found: dict[str, bytes],
+            down: tuple[float, float, float] | None) -> Sample:
     messages = {topic: deserialize_message(data, _TYPES[topic]) for topic, data in found.items()}
 
     def plane(topic: str, dtype: type) -> np.ndarray | None:
@@ -182,7 +194,7 @@ def _decode(seconds: float, found: dict[str, bytes]) -> Sample:
     return Sample(
         seconds=seconds, image=image if order == 'rgb' else np.ascontiguousarray(image[..., ::-1]),
         depth=plane(RELATIVE, np.float32) if depth is None else depth, metric=depth is not None,
-        intrinsics=_intrinsics(messages.get(INFO)), labels=plane(MASK, np.uint8),
+        intrinsics=_intrinsics(messages.get(INFO)), down=down, labels=plane(MASK, np.uint8),
         points=_points(messages[CLOUD]) if CLOUD in messages else None,
         true_depth=plane(TRUE_DEPTH, np.float32), true_labels=plane(TRUE_MASK, np.uint8))
 
