@@ -16,8 +16,8 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.camera_info import intrinsics_from_info
 from dense_perception.ros import dds
-from dense_perception.ros.camera_info import intrinsics_from_info
 from dense_perception.ros.images import colour_from_image
 from dense_perception.ros.mount import mount_from_message
 from dense_perception.ros.qos import LATCHED
@@ -112,6 +112,13 @@ class Observer:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
+
+    def forget(self) -> None:
+        """Begin anew: what was heard so far does not count."""
+        self.frames.clear()
+        self.samples.clear()
+        for times in self.arrival_ms.values():
+            times.clear()
 
     def __enter__(self) -> Observer:
         return self

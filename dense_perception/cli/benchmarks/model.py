@@ -1,0 +1,77 @@
+"""The network alone in ONNX Runtime: what its session options change."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from dense_perception.cli.benchmarks.rounds import table, take_turns
+from dense_perception.cli.command import CommandError
+from dense_perception.geometry.mount import Mount
+from dense_perception.inference import card as names
+from dense_perception.inference.backends.onnxruntime import OnnxRuntimeBackend
+from dense_perception.inference.card import ModelCard
+from dense_perception.inference.model_file import ModelFile, ModelFileError
+
+_SHIPPED = 'as shipped'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the benchmark."""
+    parser.add_argument('--model', default='xnet_small',
+                        help='shipped model or path of a model file (default: xnet_small)')
+    parser.add_argument('--rounds', type=int, default=20, help='turns of 5 frames (default: 20)')
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Latency of one frame with the shipped options and with others."""
+    try:
+        model = ModelFile.open(args.model)
+    except ModelFileError as error:
+        raise CommandError(str(error)) from None
+    inputs = _inputs(model.card)
+    cores = len(os.sched_getaffinity(0))
+    shipped = OnnxRuntimeBackend(model)
+    sessions = {f'{cores} threads, spinning': _session(model, cores, spinning=True),
+                '1 thread': _session(model, 1, spinning=False),
+                f'{cores} threads, basic graph optimisation': _session(
+                    model, cores, False, ort.GraphOptimizationLevel.ORT_ENABLE_BASIC)}
+    rivals = {_SHIPPED: lambda: shipped.run(inputs)} | {
+        name: (lambda session=session: session.run(None, inputs))
+        for name, session in sessions.items()}
+    height, width = model.card.input_size
+    return {'model': model.card.name, 'size': f'{width}x{height}', 'cores': cores,
+            'onnxruntime': ort.__version__, 'results': take_turns(rivals, args.rounds)}
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The result as Markdown."""
+    return (f'{result["model"]} at {result["size"]}, ONNX Runtime {result["onnxruntime"]}, '
+            f'{result["cores"]} cores\n\n' + table(result['results'], _SHIPPED))
+
+
+def _inputs(card: ModelCard) -> dict[str, np.ndarray]:
+    height, width = card.input_size
+    image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    inputs = {names.INPUT_IMAGE: image}
+    if card.takes_mount:
+        mount = Mount.from_pitch_roll(0.2, 0.0, 0.8)
+        inputs |= {
+            names.INPUT_INTRINSICS: np.array([[width, width, width / 2, height / 2]], np.float32),
+            names.INPUT_GRAVITY: np.array([mount.down], np.float32),
+            names.INPUT_CAMERA_HEIGHT: np.array([mount.height], np.float32)}
+    return inputs
+
+
+def _session(model: ModelFile, threads: int, spinning: bool,
+             optimisation: ort.GraphOptimizationLevel = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+             ) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.graph_optimization_level = optimisation
+    options.add_session_config_entry('session.intra_op.allow_spinning', str(int(spinning)))
+    return ort.InferenceSession(str(model.path), options, providers=['CPUExecutionProvider'])

@@ -1,0 +1,113 @@
+"""The whole graph: source and perception as processes, and a light listener in this one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dense_perception.cli import observer as topics
+from dense_perception.cli.command import CommandError
+from dense_perception.cli.observer import Observer
+from dense_perception.cli.processes import NodeGroup, NodeProcess, free_domain
+from dense_perception.cli.summary import timing
+
+_LISTENED = (topics.DEPTH, topics.RELATIVE, topics.MASK, topics.CLOUD)
+_START_PATIENCE_S = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the benchmark."""
+    parser.add_argument('--source', default='demo', help='as of the demo (default: demo)')
+    parser.add_argument('--model', default='xnet_small',
+                        help='shipped model or path of a model file (default: xnet_small)')
+    parser.add_argument('--rate', type=float, default=100.0, metavar='HZ',
+                        help='images per second that the source offers (default: 100)')
+    parser.add_argument('--size', default='640x480', metavar='WxH',
+                        help='size of the images (default: 640x480)')
+    parser.add_argument('--output-size', default='model', choices=('model', 'camera'),
+                        help='size of depth, mask and cloud (default: model)')
+    parser.add_argument('--duration', type=float, default=20.0, metavar='SECONDS',
+                        help='how long to measure, after the start-up (default: 20)')
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Rates, times and load while the source plays at a steady rate."""
+    try:
+        width, height = (int(part) for part in args.size.split('x'))
+    except ValueError:
+        raise CommandError(f'size "{args.size}" is not of the form 640x480') from None
+    with tempfile.TemporaryDirectory() as logs, \
+            NodeGroup(free_domain(), Path(logs)) as group, \
+            Observer(group.domain, _LISTENED) as observer:
+        perception = group.start('perception', {'model': args.model,
+                                                'output_size': args.output_size})
+        group.start('image_source', {'source': args.source, 'rate': args.rate,
+                                     'width': width, 'height': height})
+        _wait_until_steady(group, observer)
+        before = _cpu_seconds(perception), time.monotonic()
+        observer.forget()
+        observer.spin(args.duration)
+        group.check()
+        cpu, seconds = _cpu_seconds(perception) - before[0], time.monotonic() - before[1]
+        return _result(observer, args) | {'cpu_percent': round(100 * cpu / seconds, 1),
+                                          'rss_mb': _resident_mb(perception)}
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The result as Markdown."""
+    rows = [f'| {name} | {value} |' for name, value in _flat(result) if name != 'hardware']
+    return '\n'.join(['| quantity | value |', '|---|---|', *rows])
+
+
+def _wait_until_steady(group: NodeGroup, observer: Observer) -> None:
+    """Until 20 frames came out: the first ones pay for caches, pages and connections."""
+    end = time.monotonic() + _START_PATIENCE_S
+    while len(observer.frames) < 20:
+        observer.spin(0.2)
+        group.check()
+        if time.monotonic() > end:
+            raise CommandError(f'no 20 frames came out within {_START_PATIENCE_S:.0f} s')
+
+
+def _result(observer: Observer, args: argparse.Namespace) -> dict[str, Any]:
+    if len(observer.frames) < 2:
+        raise CommandError('the graph fell silent while it was measured')
+    first, last = observer.frames[0], observer.frames[-1]
+    result = {'source_rate_hz': args.rate, 'input': args.size, 'output_size': args.output_size}
+    result |= timing(observer.frames)
+    result |= {name: getattr(last, name) - getattr(first, name)
+               for name in ('frames_in', 'frames_out', 'dropped')}
+    result['stages_ms'] = {name: round(float(np.median([f.stages_ms[name]
+                                                        for f in observer.frames])), 2)
+                           for name in last.stages_ms}
+    result['arrival_ms'] = {topic: {'received': len(values),
+                                    'p50': round(float(np.percentile(values, 50)), 2),
+                                    'p95': round(float(np.percentile(values, 95)), 2)}
+                            for topic, values in observer.arrival_ms.items() if values}
+    return result
+
+
+def _flat(result: dict[str, Any], prefix: str = '') -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in result.items():
+        if isinstance(value, dict):
+            pairs += _flat(value, f'{prefix}{name} ')
+        else:
+            pairs.append((prefix + name, value))
+    return pairs
+
+
+def _cpu_seconds(node: NodeProcess) -> float:
+    fields = Path(f'/proc/{node.pid}/stat').read_text().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')  # utime, stime
+
+
+def _resident_mb(node: NodeProcess) -> float:
+    pages = int(Path(f'/proc/{node.pid}/statm').read_text().split()[1])
+    return round(pages * os.sysconf('SC_PAGE_SIZE') / 1e6, 1)

@@ -1,0 +1,38 @@
+"""Timing rivals fairly: they take turns, so a busy machine hits all of them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+
+def take_turns(rivals: Mapping[str, Callable[[], object]], rounds: int,
+               calls_per_turn: int = 5) -> dict[str, dict[str, float]]:
+    """Median and 95th percentile of each rival's calls, in milliseconds.
+
+    :param rivals: name -> the call to time; each is called twice before, untimed.
+    """
+    times: dict[str, list[float]] = {name: [] for name in rivals}
+    for call in rivals.values():
+        call()
+        call()
+    for _ in range(rounds):
+        for name, call in rivals.items():
+            for _ in range(calls_per_turn):
+                start = time.perf_counter()
+                call()
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: {'p50_ms': float(np.median(values)), 'p95_ms': float(np.percentile(values, 95))}
+            for name, values in times.items()}
+
+
+def table(results: Mapping[str, Mapping[str, float]], reference: str) -> str:
+    """Markdown table with each rival's time relative to ``reference``."""
+    lines = [f'| | p50 ms | p95 ms | relative to {reference} |', '|---|---|---|---|']
+    for name, result in results.items():
+        ratio = result['p50_ms'] / results[reference]['p50_ms']
+        lines.append(f'| {name} | {result["p50_ms"]:.2f} | {result["p95_ms"]:.2f} '
+                     f'| {ratio:.2f} |')
+    return '\n'.join(lines)
