@@ -17,7 +17,7 @@ from dense_perception.inference.predictor import Predictor
 from dense_perception.ros import mount
 from dense_perception.ros.camera import GEOMETRIES, Camera
 from dense_perception.ros.conditions import Conditions, Level
-from dense_perception.ros.diagnostics import Diagnostics, log_condition
+from dense_perception.ros.diagnostics import Diagnostics, logger_of
 from dense_perception.ros.executable import FatalError
 from dense_perception.ros.frames import FrameWorker
 from dense_perception.ros.mailbox import Mailbox
@@ -34,7 +34,7 @@ PARAMETERS = (
     Declaration('input_transport', 'raw', 'raw subscribes to image, compressed to '
                 'image/compressed (JPEG or PNG).', choices=('raw', 'compressed')),
     Declaration('image_geometry', 'auto', 'Whether K (raw) or P (rectified) of camera_info '
-                'describes the image; auto: rectified if the last part of the topic\'s name '
+                "describes the image; auto: rectified if the last part of the topic's name "
                 'contains "rect".', choices=GEOMETRIES),
     Declaration('output_size', 'model', 'Size of depth, masks and cloud: model = that of the '
                 'network, camera = that of the image (nearest neighbour).',
@@ -58,7 +58,7 @@ class PerceptionNode:
         self.finished = Future()
         self._parameters = Parameters(self.node, PARAMETERS)
         self._predictor = _load(self._parameters)
-        self._conditions = Conditions(log_condition(self.node))
+        self._conditions = Conditions(logger_of(self.node))
         self._statistics = Statistics()
         self._mailbox: Mailbox[tuple[Image | CompressedImage, float]] = Mailbox()
         self._outputs = Outputs(self.node, self._predictor.card)

@@ -6,8 +6,12 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from dense_perception.geometry.camera import Intrinsics
-from dense_perception.ros.camera_info import (
-    CameraInfoError, intrinsics_from_info, is_distorted, resized_info)
+from dense_perception.geometry.camera_info import (
+    CameraInfoError,
+    intrinsics_from_info,
+    is_distorted,
+)
+from dense_perception.ros.camera_info import resized_info
 from dense_perception.ros.conditions import Conditions, Level
 
 GEOMETRIES = ('auto', 'raw', 'rectified')

@@ -1,4 +1,4 @@
-"""CameraInfo to intrinsics, and the CameraInfo of a resampled image."""
+"""CameraInfo of an ideal camera and of a resampled image."""
 
 from __future__ import annotations
 
@@ -8,42 +8,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from dense_perception.geometry.camera import Intrinsics, IntrinsicsError
-
-
-class CameraInfoError(ValueError):
-    """A CameraInfo that does not describe the image; the message says why."""
-
-
-def intrinsics_from_info(info: CameraInfo, width: int, height: int, rectified: bool) -> Intrinsics:
-    """Intrinsics of an image of ``width`` x ``height`` that comes with ``info``.
-
-    A raw image is described by K, a rectified one by P (its left 3x3 part). K and P refer to the
-    full sensor (REP of CameraInfo.msg), so ``roi`` and then ``binning`` are applied.
-
-    :raises CameraInfoError: K (P) is zero or not finite, or the size is not the image's.
-    """
-    name, (fx, cx, fy, cy) = ('P', np.take(info.p, (0, 2, 5, 6))) if rectified else (
-        'K', np.take(info.k, (0, 2, 4, 5)))
-    if fx == 0 and fy == 0:
-        raise CameraInfoError(f'camera_info has {name} of zeros: the camera is not calibrated')
-    try:
-        full = Intrinsics(float(fx), float(fy), float(cx), float(cy), info.width, info.height)
-    except IntrinsicsError as error:
-        raise CameraInfoError(f'camera_info has an unusable {name}: {error}') from None
-    roi = info.roi
-    window = full.cropped(roi.x_offset, roi.y_offset, roi.width or full.width,
-                          roi.height or full.height)
-    found = (window.width // max(info.binning_x, 1), window.height // max(info.binning_y, 1))
-    if found != (width, height):
-        raise CameraInfoError(f'camera_info is for {found[0]}x{found[1]}, the image is '
-                              f'{width}x{height}')
-    return window.resized(width, height)
-
-
-def is_distorted(info: CameraInfo) -> bool:
-    """True if the lens model moves any pixel."""
-    return bool(np.any(np.asarray(info.d)))
+from dense_perception.geometry.camera import Intrinsics
 
 
 def info_from_intrinsics(intrinsics: Intrinsics, header: Header) -> CameraInfo:

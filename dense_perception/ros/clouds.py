@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import sys
 
 import numpy as np
@@ -16,16 +17,19 @@ _DATATYPES = {'float32': PointField.FLOAT32, 'float64': PointField.FLOAT64,
               'uint32': PointField.UINT32, 'int32': PointField.INT32}
 
 
-def cloud_from_points(points: np.ndarray, header: Header) -> PointCloud2:
+def cloud_from_points(points: np.ndarray, header: Header,
+                      reuse: array.array | None = None) -> PointCloud2:
     """Organised cloud of a structured array (height, width); its dtype names the fields.
 
     Points without a measurement have NaN coordinates, so ``is_dense`` is False (as in PCL).
+
+    :param reuse: see ``images.byte_array``.
     """
     height, width = points.shape
     return PointCloud2(
         header=header, height=height, width=width, fields=_fields(points.dtype),
         is_bigendian=sys.byteorder == 'big', point_step=points.dtype.itemsize,
-        row_step=points.dtype.itemsize * width, data=byte_array(points), is_dense=False)
+        row_step=points.dtype.itemsize * width, data=byte_array(points, reuse), is_dense=False)
 
 
 def _fields(dtype: np.dtype) -> list[PointField]:

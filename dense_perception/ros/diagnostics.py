@@ -47,9 +47,16 @@ class Diagnostics:
         self._publisher.publish(array)
 
 
-def log_condition(node: Node) -> Callable[[Level, str], None]:
-    """Logger of conditions: WARN and ERROR under the node's name."""
+def logger_of(node: Node) -> Callable[[Level, str], None]:
+    """Logger of sentences by their level, under the node's name."""
     logger = node.get_logger()
-    # Two call sites, because rclpy remembers the severity of each.
-    return lambda level, sentence: (logger.error(sentence) if level == Level.ERROR
-                                    else logger.warning(sentence))
+
+    def log(level: Level, sentence: str) -> None:
+        if not node.context.ok():
+            return  # stopping: the log's own topic is gone, and says so on every line
+        # Two call sites, because rclpy remembers the severity of each.
+        if level == Level.ERROR:
+            logger.error(sentence)
+        else:
+            logger.warning(sentence)
+    return log

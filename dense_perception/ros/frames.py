@@ -7,7 +7,6 @@ import time
 from functools import partial
 
 import numpy as np
-from dense_perception_msgs.msg import InferenceStatus, StageTime
 from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
@@ -17,13 +16,13 @@ from dense_perception.inference.predictor import Predictor
 from dense_perception.ros import dds, outputs
 from dense_perception.ros.camera import Camera
 from dense_perception.ros.conditions import Conditions, Level
-from dense_perception.ros.images import (
-    ImageError, colour_from_compressed, colour_from_image)
+from dense_perception.ros.images import ImageError, colour_from_compressed, colour_from_image
 from dense_perception.ros.mailbox import Mailbox
 from dense_perception.ros.mount import MountProvider, MountReading
 from dense_perception.ros.parameters import Parameters
 from dense_perception.ros.pipeline import Pipeline, Result
 from dense_perception.ros.statistics import Statistics
+from dense_perception_msgs.msg import InferenceStatus, StageTime
 
 Message = Image | CompressedImage
 
@@ -99,7 +98,7 @@ class FrameWorker:
         reading = self._mounts.read(header)
         if reading.mount is None and self._parameters['mount.source'] != 'none':
             self._conditions.raise_(
-                'mount', Level.WARN, 'the camera\'s mount is unknown, so depth is relative '
+                'mount', Level.WARN, "the camera's mount is unknown, so depth is relative "
                 f'(depth/relative): {reading.problem}')
         else:
             self._conditions.clear('mount')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dense_perception_msgs.msg import CameraMount
 from rclpy.node import Node
 from std_msgs.msg import Header
 
@@ -12,7 +11,12 @@ from dense_perception.geometry.mount import Mount, MountError
 from dense_perception.ros.parameters import Declaration, Parameters
 from dense_perception.ros.qos import LATCHED
 from dense_perception.ros.transforms import (
-    Transforms, TransformUnavailable, mount_from_pose, open_transforms)
+    Transforms,
+    TransformUnavailable,
+    mount_from_pose,
+    open_transforms,
+)
+from dense_perception_msgs.msg import CameraMount
 
 SOURCES = ('auto', 'parameters', 'topic', 'tf', 'none')
 
@@ -98,14 +102,18 @@ class MountProvider:
 def mount_from_message(msg: CameraMount) -> MountReading:
     """Mount of a CameraMount message."""
     gravity = (msg.gravity.x, msg.gravity.y, msg.gravity.z)
+    if msg.height == 0:
+        return MountReading(None, problem='topic camera_mount says that the mount is unknown')
     try:
         return MountReading(Mount(gravity, msg.height), 'topic')
     except MountError as error:
         return MountReading(None, problem=f'topic camera_mount: {error}')
 
 
-def message_from_mount(mount: Mount, header: Header) -> CameraMount:
-    """CameraMount message of a mount."""
-    msg = CameraMount(header=header, height=mount.height)
-    msg.gravity.x, msg.gravity.y, msg.gravity.z = mount.down
+def message_from_mount(mount: Mount | None, header: Header) -> CameraMount:
+    """CameraMount message of a mount; None gives one that says "unknown"."""
+    msg = CameraMount(header=header)
+    if mount is not None:
+        msg.height = mount.height
+        msg.gravity.x, msg.gravity.y, msg.gravity.z = mount.down
     return msg

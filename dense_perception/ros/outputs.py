@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from dense_perception_msgs.msg import InferenceStatus, SegmentationClass, SegmentationClasses
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -13,9 +12,9 @@ from std_msgs.msg import ColorRGBA, Header
 
 from dense_perception.inference import card as names
 from dense_perception.ros import qos
-from dense_perception.ros.clouds import cloud_from_points
-from dense_perception.ros.images import image_from_array
 from dense_perception.ros.pipeline import Result
+from dense_perception.ros.publishing import OutputPublisher
+from dense_perception_msgs.msg import InferenceStatus, SegmentationClass, SegmentationClasses
 
 DEPTH, RELATIVE, INFO, POINTS = (
     'depth/image_rect', 'depth/relative', 'depth/camera_info', 'depth/points')
@@ -33,16 +32,14 @@ class Outputs:
 
     def __init__(self, node: Node, card: names.ModelCard) -> None:
         self._publishers = {
-            topic: node.create_publisher(_TYPES[topic], topic, qos.OUTPUT,
-                                         qos_overriding_options=qos.overridable())
-            for topic in _offered(card)}
+            topic: OutputPublisher(node, _TYPES[topic], topic) for topic in _offered(card)}
         self._latched = _latched_publishers(node, card) if MASK in self._publishers else []
         self._mask_header: Header | None = Header()
 
     def wanted(self) -> frozenset[str]:
         """Topics that somebody subscribes to; no frame needs work while there is none."""
         return frozenset(topic for topic, publisher in self._publishers.items()
-                         if publisher.get_subscription_count())
+                         if publisher.wanted)
 
     def publish(self, result: Result, header: Header, wanted: frozenset[str],
                 info: Callable[[], CameraInfo] | None) -> int:
@@ -52,18 +49,17 @@ class Outputs:
         :returns: bytes of the largest message.
         """
         largest = 0
-        for topic, array, encoding in (
+        for topic, pixels, encoding in (
                 (DEPTH, result.depth if result.metric else None, '32FC1'),
                 (RELATIVE, None if result.metric else result.depth, '32FC1'),
                 (MASK, result.labels, 'mono8'), (CONFIDENCE, result.confidence, 'mono8')):
-            if topic in wanted and array is not None:
-                self._publishers[topic].publish(image_from_array(array, encoding, header))
-                largest = max(largest, array.nbytes)
+            if topic in wanted and pixels is not None:
+                largest = max(largest, self._publishers[topic].publish_image(pixels, encoding,
+                                                                             header))
         if INFO in wanted and info is not None:
             self._publishers[INFO].publish(info())
         if POINTS in wanted and result.points is not None:
-            self._publishers[POINTS].publish(cloud_from_points(result.points, header))
-            largest = max(largest, result.points.nbytes)
+            largest = max(largest, self._publishers[POINTS].publish_points(result.points, header))
         if result.labels is not None:
             self._mask_header = header
         return largest

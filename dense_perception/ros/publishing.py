@@ -1,0 +1,51 @@
+"""Publishers that send arrays, and only to somebody."""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+from rclpy.duration import Duration
+from rclpy.node import Node
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
+
+from dense_perception.ros import qos
+from dense_perception.ros.clouds import cloud_from_points
+from dense_perception.ros.images import image_from_array
+
+
+class OutputPublisher:
+    """One output topic with the package's QoS; keeps the bytes of its last message for the next.
+
+    :param message_type: of the topic.
+    """
+
+    def __init__(self, node: Node, message_type: type, topic: str) -> None:
+        self._publisher = node.create_publisher(
+            message_type, topic, qos.OUTPUT, qos_overriding_options=qos.overridable())
+        self._bytes: array.array | None = None
+        self.publish = self._publisher.publish
+        self.topic = self._publisher.topic_name
+
+    @property
+    def wanted(self) -> bool:
+        """True if somebody subscribes."""
+        return self._publisher.get_subscription_count() > 0
+
+    def publish_image(self, pixels: np.ndarray, encoding: str, header: Header) -> int:
+        """Publish an array as Image (see ``image_from_array``); returns its size in bytes."""
+        return self._send(image_from_array(pixels, encoding, header, self._bytes))
+
+    def publish_points(self, points: np.ndarray, header: Header) -> int:
+        """Publish a structured array as PointCloud2; returns its size in bytes."""
+        return self._send(cloud_from_points(points, header, self._bytes))
+
+    def wait_until_received(self, seconds: float) -> None:
+        """Wait until reliable subscribers have everything, but not longer than ``seconds``."""
+        self._publisher.wait_for_all_acked(Duration(seconds=seconds))
+
+    def _send(self, message: Image | PointCloud2) -> int:
+        self._publisher.publish(message)
+        self._bytes = message.data
+        return len(message.data)
