@@ -1,0 +1,9 @@
+"""Dense-prediction models in PyTorch. ``create_model`` and ``list_models`` are the way in."""
+
+from dense_perception.models._torchvision import declare_torchvision_ops
+
+declare_torchvision_ops()  # before timm is imported anywhere below
+
+from dense_perception.models.registry import create_model, list_models  # noqa: E402
+
+__all__ = ['create_model', 'list_models']

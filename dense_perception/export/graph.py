@@ -1,0 +1,72 @@
+"""The graph of a model file: uint8 image in, final quantities out."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from dense_perception.inference.card import ModelCard
+from dense_perception.models.inputs import normalised, with_mount
+
+SKY = 'sky'
+
+
+class DeployGraph(nn.Module):
+    """Wraps a model so that everything but the image resize happens inside the graph.
+
+    ``forward(image, intrinsics, gravity, camera_height)``: uint8 (B, H, W, 3) RGB, float (B, 4),
+    (B, 3), (B,) as ``inference.card`` defines them (the last three only for a card with mount) ->
+    ``depth`` float (B, H, W), ``labels`` uint8 (B, H, W), ``confidence`` uint8 (B, H, W), those
+    that the card lists.
+    """
+
+    def __init__(self, model: nn.Module, card: ModelCard) -> None:
+        super().__init__()
+        self.model = model
+        self.card = card
+        self.sky = next((c.id for c in card.classes if c.name == SKY), None)
+
+    def forward(self, image: torch.Tensor, intrinsics: torch.Tensor | None = None,
+                gravity: torch.Tensor | None = None,
+                camera_height: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        """See the class."""
+        x = normalised(image, self.card.mean, self.card.std)
+        known = None
+        if self.card.takes_mount:
+            known = (camera_height > 0).float()
+            x = with_mount(x, intrinsics, gravity, known)
+        outputs = self.model(x)
+        result = {}
+        labels = None
+        if 'labels' in self.card.outputs:
+            labels, result['confidence'] = _classify(outputs['logits'])
+        if 'depth' in self.card.outputs:
+            result['depth'] = self._depth(outputs['depth'], labels, known, camera_height)
+        if labels is not None:
+            result['labels'] = labels.to(torch.uint8)
+        return {name: result[name] for name in self.card.outputs}
+
+    def _depth(self, depth: torch.Tensor, labels: torch.Tensor | None,
+               known: torch.Tensor | None, camera_height: torch.Tensor | None) -> torch.Tensor:
+        """Depth with everything unknown as NaN: the sky, and what lies outside the card's range."""
+        unknown = None
+        if known is not None:
+            scale = torch.where(known > 0, camera_height, 1.0).view(-1, 1, 1)
+            depth = torch.exp(depth) * scale
+        if labels is not None and self.sky is not None:
+            unknown = labels == self.sky
+        if self.card.depth_range is not None:
+            near, far = self.card.depth_range
+            outside = (depth < near) | (depth > far)
+            if known is not None:
+                outside = outside & (known.view(-1, 1, 1) > 0)
+            unknown = outside if unknown is None else unknown | outside
+        return depth if unknown is None else depth.masked_fill(unknown, float('nan'))
+
+
+def _classify(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Class ids and round(255 * probability) of float logits (B, C, H, W)."""
+    best, labels = logits.max(dim=1)
+    probability = 1 / torch.exp(logits - best.unsqueeze(1)).sum(dim=1)
+    return labels, (255 * probability + 0.5).to(torch.uint8)
+

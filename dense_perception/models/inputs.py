@@ -1,0 +1,59 @@
+"""What a network sees: normalised RGB and, beside it, the mount channels.
+
+The mount channels are what a robot knows of its camera, as an image.
+
+``g(u, v) = ray . down`` (the ray's z = 1) tells where the ground would be: flat ground has depth
+``height / g``. The second channel is the logarithm of that ground depth over the camera height,
+``log(1/g)``, so that a flat floor needs no computing at all. Without a known mount both are 0,
+which no known mount looks like: where g is 0 the second channel is far from 0.
+"""
+
+from __future__ import annotations
+
+import torch
+
+MOUNT_CHANNELS = 2
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_FARTHEST = 50.0  # ground farther than this many camera heights looks like the horizon
+_SCALE = 0.25  # brings log(50) to about 1
+
+
+def mount_channels(intrinsics: torch.Tensor, gravity: torch.Tensor, known: torch.Tensor,
+                   height: int, width: int) -> torch.Tensor:
+    """Mount channels of a batch.
+
+    :param intrinsics: float (B, 4): fx, fy, cx, cy in pixels of the height x width image.
+    :param gravity: float (B, 3): unit vector along gravity in the optical frame.
+    :param known: float (B,): 1 where the mount is known, else 0.
+    :returns: float (B, 2, height, width).
+    """
+    def scalar(values: torch.Tensor) -> torch.Tensor:
+        return values.view(-1, 1, 1)
+
+    fx, fy, cx, cy = (scalar(v) for v in intrinsics.unbind(1))
+    down_x, down_y, down_z = (scalar(v) for v in gravity.unbind(1))
+    u = torch.arange(width, dtype=intrinsics.dtype, device=intrinsics.device).view(1, 1, -1)
+    v = torch.arange(height, dtype=intrinsics.dtype, device=intrinsics.device).view(1, -1, 1)
+    g = (u - cx) / fx * down_x + (v - cy) / fy * down_y + down_z
+    ground = -torch.log(torch.clamp(g, min=1 / _FARTHEST)) * _SCALE
+    return torch.stack([g, ground], dim=1) * known.view(-1, 1, 1, 1)
+
+
+def normalised(image: torch.Tensor, mean: tuple[float, ...] = IMAGENET_MEAN,
+               std: tuple[float, ...] = IMAGENET_STD) -> torch.Tensor:
+    """uint8 (B, H, W, 3) RGB -> float (B, 3, H, W), zero mean and unit variance."""
+    offset, scale = (255 * torch.tensor(v, device=image.device).view(1, 3, 1, 1)
+                     for v in (mean, std))
+    # Float before permute: TensorRT for RTX refuses to transpose uint8.
+    return (image.float().permute(0, 3, 1, 2) - offset) / scale
+
+
+def with_mount(rgb: torch.Tensor, intrinsics: torch.Tensor, gravity: torch.Tensor,
+               known: torch.Tensor) -> torch.Tensor:
+    """Append the mount channels to float (B, 3, H, W); zeros where ``known`` is 0.
+
+    Arguments as in :func:`mount_channels`; where the mount is unknown they may be anything.
+    """
+    safe = torch.where(known.view(-1, 1) > 0, intrinsics, torch.ones_like(intrinsics))
+    return torch.cat([rgb, mount_channels(safe, gravity, known, *rgb.shape[-2:])], dim=1)

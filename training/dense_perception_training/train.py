@@ -1,0 +1,160 @@
+"""``dense-perception-train``: train a model by a recipe; killed at any moment, it resumes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from dense_perception.models import create_model
+from dense_perception.models.inputs import normalised, with_mount
+from dense_perception_training.config import Recipe, RecipeError
+from dense_perception_training.data import StepBatches, class_weights
+from dense_perception_training.losses import log_height_depth_loss, segmentation_loss
+from dense_perception_training.shards import ShardError
+
+_SAVE_EVERY, _LOG_EVERY = 200, 20
+
+
+class NotANumberError(RuntimeError):
+    """The loss is not finite; the batch that did it has been saved."""
+
+
+class Trainer:
+    """One run: model, averaged model, optimiser and where it stands, in a run folder."""
+
+    def __init__(self, recipe: Recipe, run: Path, device: str) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.run, self.device = recipe, run, torch.device(device)
+        self.model = create_model(recipe.model).to(self.device, memory_format=torch.channels_last)
+        self.ema = torch.optim.swa_utils.AveragedModel(
+            self.model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay),
+            use_buffers=True)
+        self.optimiser = torch.optim.AdamW(_decay_groups(self.model, recipe.weight_decay), lr=0.0,
+                                           fused=True)
+        self.weights = class_weights(Path(recipe.data), self.model.config.num_classes
+                                     ).to(self.device)
+        self.step = 0
+        self.checkpoint = run / 'checkpoint.pt'
+        if self.checkpoint.exists():
+            self._resume()
+
+    def fit(self) -> None:
+        """Train to the end of the recipe."""
+        while self.step < self.recipe.total_steps:
+            stage, _ = self.recipe.stage_at(self.step)
+            end = sum(s.steps for s in self.recipe.stages[:stage + 1])
+            self._fit_stage(stage, end)
+        self.save()
+
+    def _fit_stage(self, index: int, end: int) -> None:
+        stage = self.recipe.stages[index]
+        batches = StepBatches(Path(self.recipe.data), stage.batch, stage.height, stage.width,
+                              self.recipe.seed, self.recipe.augmentation)
+        cpu = self.device.type == 'cpu'
+        loader = DataLoader(batches, batch_size=None, sampler=range(self.step, end),
+                            num_workers=1 if cpu else min(12, os.cpu_count() or 1),
+                            prefetch_factor=4, pin_memory=not cpu)
+        log = (self.run / 'log.jsonl').open('a')
+        started, first = time.monotonic(), self.step
+        with log, tqdm(total=end, initial=self.step, unit='step',
+                       desc=f'{stage.height}x{stage.width}') as bar:
+            for batch in loader:
+                losses = self._train_step(batch)
+                self.step += 1
+                bar.update()
+                if self.step % _LOG_EVERY == 0:
+                    rate = (self.step - first) * stage.batch / (time.monotonic() - started)
+                    bar.set_postfix({k: f'{v:.3f}' for k, v in losses.items()})
+                    log.write(json.dumps({'step': self.step, 'images_per_s': round(rate, 1),
+                                          **losses}) + '\n')
+                    log.flush()
+                if self.step % _SAVE_EVERY == 0:
+                    self.save()
+
+    def _train_step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+        recipe = self.recipe
+        for group in self.optimiser.param_groups:
+            group['lr'] = learning_rate(recipe, self.step)
+        data = {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
+        x = with_mount(normalised(data['image']), data['intrinsics'], data['gravity'],
+                       data['known'])
+        with torch.autocast(self.device.type, torch.bfloat16):
+            outputs = self.model(x.contiguous(memory_format=torch.channels_last))
+        depth, gradient = log_height_depth_loss(
+            outputs['depth'].float(), data['depth'],
+            torch.where(data['known'] > 0, data['camera_height'], data['true_height']),
+            data['known'], recipe.depth_far)
+        labels = segmentation_loss(outputs['logits'].float(), data['labels'], self.weights)
+        loss = depth + recipe.gradient_weight * gradient + recipe.segmentation_weight * labels
+        if not torch.isfinite(loss):
+            torch.save(batch, self.run / 'not_finite_batch.pt')
+            raise NotANumberError(f'loss is {loss.item()} at step {self.step}; the batch is in '
+                                  f'{self.run / "not_finite_batch.pt"}')
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
+        self.optimiser.step()
+        self.ema.update_parameters(self.model)
+        return {'loss': loss.item(), 'depth': depth.item(), 'gradient': gradient.item(),
+                'labels': labels.item()}
+
+    def save(self) -> None:
+        """Write the checkpoint; the previous one survives until the new one is whole."""
+        partial = self.checkpoint.with_suffix('.partial')
+        torch.save({'step': self.step, 'model': self.model.state_dict(),
+                    'ema': self.ema.state_dict(), 'optimiser': self.optimiser.state_dict()},
+                   partial)
+        os.replace(partial, self.checkpoint)
+
+    def _resume(self) -> None:
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state['model'])
+        self.ema.load_state_dict(state['ema'])
+        self.optimiser.load_state_dict(state['optimiser'])
+        self.step = state['step']
+        print(f'resuming {self.run} at step {self.step} of {self.recipe.total_steps}')
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Cosine from each stage's start to its end, after a linear warm-up of the whole run."""
+    index, within = recipe.stage_at(step)
+    stage = recipe.stages[index]
+    share = 0.5 * (1 + math.cos(math.pi * within / stage.steps))
+    rate = stage.lr_end + (stage.lr_start - stage.lr_end) * share
+    return rate * min(1.0, (step + 1) / max(recipe.warmup_steps, 1))
+
+
+def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """Weight decay for matrices and kernels, none for norms and biases."""
+    parameters = list(model.parameters())
+    return [{'params': [p for p in parameters if p.ndim > 1], 'weight_decay': weight_decay},
+            {'params': [p for p in parameters if p.ndim <= 1], 'weight_decay': 0.0}]
+
+
+def main() -> None:
+    """Entry point of ``dense-perception-train``."""
+    parser = argparse.ArgumentParser(prog='dense-perception-train', description=__doc__)
+    parser.add_argument('recipe', type=Path, help='YAML recipe, see training/configs')
+    parser.add_argument('--run', type=Path, required=True, help='run folder; resumed if it exists')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    args = parser.parse_args()
+    try:
+        recipe = Recipe.load(args.recipe)
+        args.run.mkdir(parents=True, exist_ok=True)
+        (args.run / 'recipe.yaml').write_text(args.recipe.read_text())
+        Trainer(recipe, args.run, args.device).fit()
+    except (RecipeError, ShardError, NotANumberError) as error:
+        raise SystemExit(f'dense-perception-train: {error}') from None
+
+
+if __name__ == '__main__':
+    main()
