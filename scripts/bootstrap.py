@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,13 +224,12 @@ def checked(command: list[str]) -> None:
 def remove_half_installed() -> None:
     """Remove the metadata of packages whose installation was cut off.
 
-    pip writes RECORD last, but takes a package for installed as soon as its metadata is there.
+    pip takes a package for installed as soon as its metadata is there, and leaves its mark
+    (INSTALLER) only after the last file.
     """
     for metadata in VENV.glob('lib/python*/site-packages/*.dist-info'):
-        if not (metadata / 'RECORD').is_file():
-            for file in metadata.rglob('*'):
-                if file.is_file():
-                    file.unlink()
+        if not (metadata / 'INSTALLER').is_file():
+            shutil.rmtree(metadata)
 
 
 def show_download(line: str) -> None:
