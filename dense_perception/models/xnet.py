@@ -23,7 +23,7 @@ from timm.layers import LayerNorm2d
 from torch import nn
 
 from dense_perception.models.encoders import HierarchicalEncoder, require_timm_model
-from dense_perception.models.heads.dense import DepthHead, SegmentationHead
+from dense_perception.models.heads.dense import DenseHead
 from dense_perception.models.layers.reshape import ReShape, mix, neutral_value
 from dense_perception.models.registry import register_model
 
@@ -67,8 +67,6 @@ class XNetConfig:
                                      (self.act, tuple(ACTS), 'act')):
             if value not in choices:
                 raise ValueError(f'{what} "{value}" is unknown; choose from {", ".join(choices)}')
-        if self.depth is None and not self.num_classes:
-            raise ValueError('an xNet without a task: give depth or num_classes')
 
 
 class XNet(nn.Module):
@@ -107,10 +105,7 @@ class XNet(nn.Module):
             reshape(channels, width, 2 ** stage)
             for stage, channels in enumerate(self.decoder.channels))
         self.fuse = reshape(width * len(self.pyramid), width, 4)
-        self.depth_head = (DepthHead(width, config.depth, config.max_depth)
-                           if config.depth else None)
-        self.segmentation_head = (SegmentationHead(width, config.num_classes)
-                                  if config.num_classes else None)
+        self.head = DenseHead(width, config.depth, config.num_classes, config.max_depth)
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """See the class.
@@ -118,13 +113,7 @@ class XNet(nn.Module):
         :raises ValueError: H or W is not a multiple of 32; the message proposes the next size.
         """
         self._check_size(x)
-        features = self.features(x)
-        outputs = {}
-        if self.depth_head is not None:
-            outputs['depth'] = self.depth_head(features)
-        if self.segmentation_head is not None:
-            outputs['logits'] = self.segmentation_head(features)
-        return outputs
+        return self.head(self.features(x))
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """What the heads read: float (B, width, H, W)."""
@@ -138,6 +127,20 @@ class XNet(nn.Module):
         if self.config.mix_with == 'image':
             return self.decoder.stages_of(self.decoder.stem(mix(x, encoded, operation)))
         return self.decoder.stages_of(mix(self.decoder.stem(x), encoded, operation))
+
+    def fold_for_inference(self) -> None:
+        """Merge the last layer of the fusing RS into the head: two linear layers in a row.
+
+        In place, for export: at full resolution these layers cost more than their numbers say.
+        """
+        first, second = self.fuse.fc2, self.head.linear
+        with torch.no_grad():
+            weight = second.weight[:, :, 0, 0] @ first.weight[:, :, 0, 0]
+            bias = second.weight[:, :, 0, 0] @ first.bias + second.bias
+            self.head.linear = nn.Conv2d(first.in_channels, second.out_channels, 1)
+            self.head.linear.weight.copy_(weight[:, :, None, None])
+            self.head.linear.bias.copy_(bias)
+        self.fuse.fc2 = nn.Identity()
 
     def _check_size(self, x: torch.Tensor) -> None:
         if torch.compiler.is_compiling() or torch.jit.is_tracing():

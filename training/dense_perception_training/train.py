@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -14,8 +15,16 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from dense_perception.export.weights import save_weights
+from dense_perception.inference.card import (
+    OUTPUT_CONFIDENCE,
+    OUTPUT_DEPTH,
+    OUTPUT_LABELS,
+    ModelCard,
+)
 from dense_perception.models import create_model
-from dense_perception.models.inputs import normalised, with_mount
+from dense_perception.models.inputs import IMAGENET_MEAN, IMAGENET_STD, normalised, with_mount
+from dense_perception.world.classes import CLASSES
 from dense_perception_training.config import Recipe, RecipeError
 from dense_perception_training.data import StepBatches, class_weights
 from dense_perception_training.losses import log_height_depth_loss, segmentation_loss
@@ -114,6 +123,7 @@ class Trainer:
                     'ema': self.ema.state_dict(), 'optimiser': self.optimiser.state_dict()},
                    partial)
         os.replace(partial, self.checkpoint)
+        save_weights(self.ema.module, make_card(self.recipe), self.run)
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
@@ -122,6 +132,25 @@ class Trainer:
         self.optimiser.load_state_dict(state['optimiser'])
         self.step = state['step']
         print(f'resuming {self.run} at step {self.step} of {self.recipe.total_steps}')
+
+
+def make_card(recipe: Recipe) -> ModelCard:
+    """The card of what a recipe trains: depth and labels at the last stage's size."""
+    last = recipe.stages[-1]
+    return ModelCard(
+        name=recipe.model, system=recipe.model.split('_')[0], variant=recipe.model,
+        tasks=('depth', 'segmentation'), input_height=last.height, input_width=last.width,
+        outputs=(OUTPUT_DEPTH, OUTPUT_LABELS, OUTPUT_CONFIDENCE), mean=IMAGENET_MEAN,
+        std=IMAGENET_STD, depth_convention='metric', depth_range=(0.1, recipe.depth_far),
+        mount='optional', classes=CLASSES, training_data=f'procedural world ({recipe.data})',
+        commit=_commit(), licence='Apache-2.0')
+
+
+def _commit() -> str:
+    """The checkout's commit, or nothing where the package is not run from one."""
+    result = subprocess.run(['git', 'rev-parse', '--short=12', 'HEAD'], capture_output=True,
+                            text=True, cwd=Path(__file__).parent, check=False)
+    return result.stdout.strip()
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -1,4 +1,4 @@
-"""Linear per-pixel heads and what their outputs mean."""
+"""The linear per-pixel head and what its outputs mean."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from torch import nn
 DEPTH_ACTIVATIONS = ('sigmoid', 'exp', 'log_height')
 
 
-class DepthHead(nn.Module):
-    """Linear depth head.
+class DenseHead(nn.Module):
+    """One linear layer for depth and segmentation.
 
-    ``forward``: float (B, dim, H, W) -> float (B, H, W). With ``sigmoid`` metres in
-    (0, max_depth); with ``exp`` metres; with ``log_height`` the logarithm of depth over camera
-    height, log(z / h), which training fits and the exported graph turns into metres.
+    ``forward``: float (B, dim, H, W) -> dict with ``depth`` (B, H, W) and ``logits``
+    (B, num_classes, H, W), those that are asked for. Depth is in metres within (0, max_depth) for
+    ``sigmoid``, in metres for ``exp``, and the logarithm of depth over camera height,
+    log(z / h), for ``log_height``: training fits that, the exported graph turns it into metres.
 
+    :param depth: activation, one of :data:`DEPTH_ACTIVATIONS`, or None for no depth.
     :param max_depth: metres; the cap of ``sigmoid`` (NYU 10, KITTI 80, DDAD 200).
-    :raises ValueError: the activation is unknown.
+    :raises ValueError: the activation is unknown, or there is nothing to predict.
     """
 
-    def __init__(self, dim: int, activation: str = 'sigmoid', max_depth: float = 10.0) -> None:
+    def __init__(self, dim: int, depth: str | None, num_classes: int,
+                 max_depth: float = 10.0) -> None:
         super().__init__()
-        if activation not in DEPTH_ACTIVATIONS:
-            raise ValueError(f'unknown depth activation "{activation}"; choose from '
+        if depth is not None and depth not in DEPTH_ACTIVATIONS:
+            raise ValueError(f'unknown depth activation "{depth}"; choose from '
                              f'{", ".join(DEPTH_ACTIVATIONS)}')
-        self.activation = activation
-        self.max_depth = max_depth
-        self.linear = nn.Conv2d(dim, 1, 1)
+        if depth is None and not num_classes:
+            raise ValueError('a head without a task: give depth or num_classes')
+        self.depth, self.num_classes, self.max_depth = depth, num_classes, max_depth
+        self.linear = nn.Conv2d(dim, (depth is not None) + num_classes, 1)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
         """See the class."""
-        logit = self.linear(features)[:, 0]
-        if self.activation == 'sigmoid':
-            return self.max_depth * torch.sigmoid(logit)
-        return torch.exp(logit) if self.activation == 'exp' else logit
+        values = self.linear(features)
+        outputs = {}
+        if self.depth is not None:
+            outputs['depth'] = self._activate(values[:, 0])
+        if self.num_classes:
+            outputs['logits'] = values[:, -self.num_classes:]
+        return outputs
 
-
-class SegmentationHead(nn.Module):
-    """Linear segmentation head: float (B, dim, H, W) -> logits (B, num_classes, H, W)."""
-
-    def __init__(self, dim: int, num_classes: int) -> None:
-        super().__init__()
-        self.linear = nn.Conv2d(dim, num_classes, 1)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """See the class."""
-        return self.linear(features)
+    def _activate(self, value: torch.Tensor) -> torch.Tensor:
+        if self.depth == 'sigmoid':
+            return self.max_depth * torch.sigmoid(value)
+        return torch.exp(value) if self.depth == 'exp' else value

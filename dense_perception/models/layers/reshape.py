@@ -40,11 +40,6 @@ class ReShape(nn.Sequential):
         nn.init.normal_(self.fc2.weight, std=1e-2)
         nn.init.constant_(self.fc2.bias, value)
 
-    @property
-    def out_channels(self) -> int:
-        """Channels of the output."""
-        return self.fc2.out_channels
-
 
 def neutral_value(operation: str) -> float:
     """What the mixing operation leaves its other operand unchanged with."""
