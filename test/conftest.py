@@ -1,0 +1,43 @@
+"""What tests of every room share: a model file with known answers, a ROS graph of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.graph import Graph, reserved_domain
+
+from dense_perception.ros import dds
+
+# Fast DDS and ROS read these once per process, so they must be there before any test's context.
+dds.use_shipped_profile()
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ros_logs_in_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ['ROS_LOG_DIR'] = str(tmp_path_factory.mktemp('ros_logs'))
+
+
+@pytest.fixture(scope='session')
+def plane_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model file of helpers.plane_model at 64 x 80."""
+    from helpers.plane_model import write_plane_model
+    return write_plane_model(tmp_path_factory.mktemp('model') / 'plane.onnx')
+
+
+@pytest.fixture
+def ros_domain() -> Iterator[int]:
+    """A ROS_DOMAIN_ID of the test's own."""
+    with reserved_domain() as domain:
+        yield domain
+
+
+@pytest.fixture
+def graph(ros_domain: int, tmp_path: Path) -> Iterator[Graph]:
+    """A node on a domain of the test's own; its processes end with the test."""
+    graph = Graph(ros_domain, tmp_path)
+    yield graph
+    graph.close()

@@ -1,0 +1,57 @@
+"""A camera on the test's graph that publishes what it is told to, good or bad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from helpers.graph import Graph
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from dense_perception.geometry.camera import Intrinsics
+from dense_perception.ros.camera_info import info_from_intrinsics
+from dense_perception.ros.images import image_from_array
+
+INTRINSICS = Intrinsics(150.0, 152.0, 160.7, 118.9, 320, 240)
+FRAME_ID = 'front_camera_optical_frame'
+
+
+def half_red(width: int = 320, height: int = 240) -> np.ndarray:
+    """Black on the left, red on the right."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, width // 2:, 0] = 255
+    return pixels
+
+
+class Camera:
+    """Publishers of ``image`` and ``camera_info``, and the headers that were sent."""
+
+    def __init__(self, graph: Graph, topic: str = 'image',
+                 reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE) -> None:
+        self._graph = graph
+        qos = QoSProfile(depth=2, reliability=reliability)
+        self.images = graph.node.create_publisher(Image, topic, qos)
+        self.infos = graph.node.create_publisher(CameraInfo, 'camera_info', qos)
+        self.headers: list[Header] = []
+
+    def header(self) -> Header:
+        """A new header with the time of now."""
+        header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        self.headers.append(header)
+        return header
+
+    def publish(self, pixels: np.ndarray | None = None, info: CameraInfo | None = None,
+                with_info: bool = True, **changes: Any) -> Header:
+        """Publish one image; ``changes`` overwrite fields of its message."""
+        header = self.header()
+        if with_info:
+            info = info or info_from_intrinsics(INTRINSICS, header)
+            info.header = header
+            self.infos.publish(info)
+        image = image_from_array(half_red() if pixels is None else pixels, 'rgb8', header)
+        for name, value in changes.items():
+            setattr(image, name, value)
+        self.images.publish(image)
+        return header
