@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play, picture, measure; see the README's demo section for what is written."""
-    card = _card(args.model)
     _prepare_folder(args.out)
+    card = _card(args.model)
     with NodeGroup(free_domain(), args.out / 'logs') as group, \
             Observer(group.domain, _TOPICS, args.duration / _SAMPLES) as observer:
         print(f'demo: {args.source} through {card.name}, on ROS domain {group.domain}', flush=True)

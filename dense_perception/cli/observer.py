@@ -85,7 +85,7 @@ class Observer:
 
     :param domain: ROS_DOMAIN_ID.
     :param topics: which of the topics above to listen to.
-    :param sample_every_s: seconds between two samples; None = take none.
+    :param sample_every_s: mean seconds between two samples; None = take none.
     """
 
     def __init__(self, domain: int, topics: tuple[str, ...],
@@ -180,7 +180,10 @@ class Observer:
         self._wanted = None
         if IMAGE in found and (DEPTH in found or RELATIVE in found or MASK in found):
             assert self._sample_every_s is not None
-            self._next_sample = frame.received + self._sample_every_s
+            # Uneven steps (the golden ratio's multiples): even ones would meet the same few
+            # pictures of a folder that is played in a loop again and again.
+            step = 0.5 + (0.618034 * len(self.samples)) % 1
+            self._next_sample = frame.received + step * self._sample_every_s
             self.samples.append(_decode(frame.received - self.frames[0].received, found,
                                         self._down))
 

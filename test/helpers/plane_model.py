@@ -82,7 +82,8 @@ def _depth_nodes() -> list[onnx.NodeProto]:
         node('Mul', ['ray_x', 'down_x'], ['g_x']), node('Mul', ['ray_y', 'down_y'], ['g_y']),
         node('Add', ['g_x', 'g_y'], ['g_xy']), node('Add', ['g_xy', 'down_z'], ['g']),
         node('Div', [names.INPUT_CAMERA_HEIGHT, 'g'], ['z']),
-        node('Greater', ['g', 'zero'], ['below']), node('Where', ['below', 'z', 'nan'], ['metric']),
+        node('Greater', ['g', 'zero'], ['below']),
+        node('Where', ['below', 'z', 'nan'], ['metric']),
         node('Greater', [names.INPUT_CAMERA_HEIGHT, 'zero'], ['mounted']),
         node('Where', ['mounted', 'metric', 'unmounted'], [names.OUTPUT_DEPTH])]
 

@@ -1,0 +1,56 @@
+"""The benchmarks run on real parts and measure what they say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from helpers.plane_bag import write_plane_bag
+from helpers.plane_model import write_plane_model
+
+from dense_perception.cli.benchmarks.cloud import plain_numpy
+from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.cloud import CloudBuilder
+
+
+def benchmark(*arguments: object) -> dict:
+    process = subprocess.run(
+        [sys.executable, '-m', 'dense_perception.cli.main', 'benchmark', *map(str, arguments),
+         '--json'], capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
+
+
+def test_the_rivals_of_the_cloud_build_the_same_cloud():
+    rng = np.random.default_rng(0)
+    camera = Intrinsics(50.0, 52.0, 31.0, 23.0, 64, 48)
+    depth = rng.uniform(-1, 20, (48, 64)).astype(np.float32)
+    rgb = rng.integers(0, 256, (48, 64, 3), np.uint8)
+    labels = rng.integers(0, 8, (48, 64), np.uint8)
+    ours = CloudBuilder().build(depth, camera, rgb, labels)
+    theirs = plain_numpy(depth, camera, rgb, labels)
+    assert ours.dtype == theirs.dtype
+    for name in ours.dtype.names:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_cloud_and_model_benchmarks_report_every_rival(tmp_path: Path):
+    cloud = benchmark('cloud', '--rounds', 1, '--width', 64, '--height', 48)
+    assert {'dense_perception', 'plain NumPy', 'copy of the bytes'} <= set(cloud['results'])
+    assert cloud['bytes'] == 64 * 48 * 20 and 'cores' in cloud['hardware']
+    model = benchmark('model', '--rounds', 1, '--model', write_plane_model(tmp_path / 'p.onnx'))
+    assert model['model'] == 'plane' and len(model['results']) == 4
+    assert all(r['p50_ms'] > 0 for r in (*cloud['results'].values(), *model['results'].values()))
+
+
+def test_pipeline_benchmark_measures_a_real_graph(tmp_path: Path):
+    result = benchmark(
+        'pipeline', '--model', write_plane_model(tmp_path / 'plane.onnx'), '--source',
+        write_plane_bag(tmp_path / 'bag'), '--rate', 50, '--duration', 2, '--size', '320x240')
+    assert result['frames_out'] > 10 and result['fps'] > 5
+    assert set(result['arrival_ms']) == {'depth/image_rect', 'segmentation/mask', 'depth/points'}
+    assert result['cpu_percent'] > 0 and result['rss_mb'] > 20
+    assert set(result['stages_ms']) >= {'inference', 'publish'}
