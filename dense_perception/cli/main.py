@@ -13,8 +13,8 @@ from dense_perception.cli.command import CommandError
 COMMANDS = {
     'demo': 'play a source through the perception node, then picture and measure the result',
     'benchmark': 'measure the pipeline, the cloud or a model on this machine',
-    'models': 'list the systems and variants that can be created',
-    'export': 'write a model file from a checkpoint',
+    'models': 'list model files and variants to train, or print the card of a model file',
+    'export': 'write a model file from trained weights',
 }
 """Subcommand -> summary. Module ``dense_perception.cli.<subcommand>`` has ``add_arguments``
 and ``run``, which takes the parsed arguments and returns the exit code."""
@@ -28,6 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except CommandError as error:
         print(f'dense-perception: {error}', file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith('dense_perception.'):
+            raise
+        print(f'dense-perception: "{arguments[0]}" needs the Python package {error.name}, which '
+              'is not installed; the README says which extra brings it', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print('dense-perception: interrupted', file=sys.stderr)
@@ -43,19 +49,11 @@ def _run(arguments: list[str]) -> int:
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary.capitalize())
         if arguments[:1] == [name]:
-            module = _import_command(name)
+            module = import_module(f'dense_perception.cli.{name}')
             module.add_arguments(subparser)
     parsed = parser.parse_args(arguments)
     assert module is not None  # parse_args has ended the process for anything else
     return module.run(parsed)
-
-
-def _import_command(name: str):
-    try:
-        return import_module(f'dense_perception.cli.{name}')
-    except ModuleNotFoundError as error:
-        raise CommandError(f'"{name}" needs the Python package {error.name}, which is not '
-                           'installed; the README says which extra brings it') from None
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -84,12 +84,21 @@ class NodeProcess:
 
 
 class NodeGroup:
-    """Node processes that start in order and all end together; a context manager."""
+    """Node processes that start in order and all end together; a context manager.
+
+    From here on this process and its nodes keep their ROS logs in ``log_folder`` and talk to this
+    machine only, unless the environment says otherwise.
+
+    :param domain: ROS_DOMAIN_ID.
+    :param log_folder: made if it is not there.
+    """
 
     def __init__(self, domain: int, log_folder: Path) -> None:
         self.domain = domain
         self._log_folder = log_folder
         self._log_folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault('ROS_LOG_DIR', str(log_folder / 'ros'))
+        os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
         self.nodes: list[NodeProcess] = []
 
     def start(self, module: str, parameters: Mapping[str, object]) -> NodeProcess:
