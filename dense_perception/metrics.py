@@ -52,12 +52,12 @@ class DepthAccuracy:
 
     def __init__(self, near: float = 1e-3, far: float = np.inf,
                  median_scaled: bool = False) -> None:
-        self._options = {'near': near, 'far': far, 'median_scaled': median_scaled}
+        self._near, self._far, self._median_scaled = near, far, median_scaled
         self._images: list[dict[str, float]] = []
 
     def add(self, predicted: np.ndarray, truth: np.ndarray) -> None:
         """Take in one image; one without a comparable pixel is skipped."""
-        metrics = depth_metrics(predicted, truth, **self._options)
+        metrics = depth_metrics(predicted, truth, self._near, self._far, self._median_scaled)
         if metrics is not None:
             self._images.append(metrics)
 
@@ -104,7 +104,7 @@ class SegmentationAccuracy:
         return np.divide(hits, union, out=np.full(self._classes, np.nan), where=union > 0)
 
     def result(self) -> dict[str, float] | None:
-        """``miou`` over the classes present and ``pixel_accuracy``; None if nothing was counted."""
+        """``miou`` over the classes present and ``pixel_accuracy``; None if nothing counted."""
         total = self.confusion.sum()
         if not total:
             return None

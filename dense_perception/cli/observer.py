@@ -30,7 +30,7 @@ OUTPUTS = (DEPTH, RELATIVE, INFO, MASK, CLOUD)
 
 STATUS = 'perception/status'
 
-_TYPES = {topic: Image for topic in (IMAGE, DEPTH, RELATIVE, MASK, TRUE_DEPTH, TRUE_MASK)}
+_TYPES = dict.fromkeys((IMAGE, DEPTH, RELATIVE, MASK, TRUE_DEPTH, TRUE_MASK), Image)
 _TYPES |= {CLOUD: PointCloud2, INFO: CameraInfo}
 # The source runs ahead of the outputs by the latency, so its messages are kept for longer.
 _KEPT = dict.fromkeys(OUTPUTS, 4) | dict.fromkeys((IMAGE, TRUE_DEPTH, TRUE_MASK), 16)
@@ -143,7 +143,7 @@ class Observer:
 
     def _on_mount(self, msg: CameraMount) -> None:
         mount = mount_from_message(msg).mount
-        self._down = mount and mount.down
+        self._down = mount.down if mount else None
 
     def _on_bytes(self, topic: str, data: bytes) -> None:
         # Every topic here starts with a header, which starts with its stamp: CDR puts it after
