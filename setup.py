@@ -19,7 +19,7 @@ setup(
     maintainer_email=MANIFEST.find('maintainer').get('email'),
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['assets/**/*', 'ros/*.xml']},
+    package_data={NAME: ['assets/*', 'assets/*/*', 'ros/*.xml']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
