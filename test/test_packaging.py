@@ -10,6 +10,7 @@ import sys
 import zipfile
 from configparser import ConfigParser
 from importlib.metadata import packages_distributions, requires
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
