@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from dense_perception.geometry.camera import Intrinsics
-from dense_perception.world.camera_model import expose
+from dense_perception.world.camera_model import Camera
 from dense_perception.world.renderer import Renderer, View, WorldFrame
 from dense_perception.world.scene import Scene, make_scene
 
@@ -32,7 +32,7 @@ def sample_frames(seed: int, split: str, views: int, renderer: Renderer, width: 
             near = np.nan_to_num(frame.depth, nan=99.0)
             if np.median(near) > 0.9 and np.mean(near < 0.3) < 0.15:
                 break
-        yield replace(frame, image=expose(frame.image, rng))
+        yield replace(frame, image=Camera.random(rng).expose(frame.image, rng))
 
 
 def random_intrinsics(width: int, height: int, rng: np.random.Generator) -> Intrinsics:
