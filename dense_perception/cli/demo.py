@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         print(f'demo: {args.source} through {card.name}, on ROS domain {group.domain}', flush=True)
         perception = group.start('perception', {'model': args.model, 'backend': args.backend})
         group.start('image_source', {'source': args.source})
-        mosaic = Mosaic(card.classes)
+        mosaic = Mosaic(card)
         _wait_for_first(group, observer)
         _picture(mosaic, observer.samples, _title(observer), args.out)
         print(f'demo: first picture in {args.out / "mosaic.png"}', flush=True)

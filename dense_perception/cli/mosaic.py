@@ -10,8 +10,9 @@ import numpy as np
 
 from dense_perception import viz
 from dense_perception.cli.observer import Sample
+from dense_perception.cli.summary import depth_errors
 from dense_perception.geometry.cloud import CloudBuilder
-from dense_perception.inference.card import ClassInfo
+from dense_perception.inference.card import ModelCard
 
 TILE_WIDTH, TILE_HEIGHT = 400, 300
 _MARGIN, _HEADER, _CAPTION, _FOOTER = 12, 64, 24, 64
@@ -21,12 +22,12 @@ _COLUMNS = ('camera', 'depth', 'mask', 'cloud from above')
 class Mosaic:
     """Paints samples of one run.
 
-    :param classes: of the masks.
+    :param card: of the model that ran.
     """
 
-    def __init__(self, classes: Sequence[ClassInfo]) -> None:
-        self._classes = classes
-        self._palette = viz.palette(classes)
+    def __init__(self, card: ModelCard) -> None:
+        self._card = card
+        self._palette = viz.palette(card.classes)
 
     def paint(self, samples: Sequence[Sample], title: str) -> np.ndarray:
         """The picture: uint8 RGB, one row per sample."""
@@ -55,13 +56,29 @@ class Mosaic:
         size = f'{sample.image.shape[1]}x{sample.image.shape[0]}'
         return [(viz.fit(sample.image, TILE_WIDTH, TILE_HEIGHT),
                  f't = {sample.seconds:.1f} s, {size}'),
-                _depth_tile(sample, limits), self._mask_tile(sample), self._cloud_tile(sample)]
+                self._depth_tile(sample, limits), self._mask_tile(sample),
+                self._cloud_tile(sample)]
+
+    def _depth_tile(self, sample: Sample,
+                    limits: tuple[float, float] | None) -> tuple[np.ndarray, str]:
+        if sample.depth is None:
+            return _empty(), 'no depth from this model'
+        if limits is None or not sample.metric:
+            limits = viz.depth_limits([sample.depth])
+        coloured = _as_seen(viz.colour_depth(sample.depth, *limits), sample.image, crisp=False)
+        tile = viz.fit(coloured, TILE_WIDTH, TILE_HEIGHT)
+        if not sample.metric:
+            return tile, 'relative: no mount known, so no metres'
+        valid = sample.depth[np.isfinite(sample.depth) & (sample.depth > 0)]
+        caption = f'metric, median {np.median(valid):.1f} m' if valid.size else 'nothing in range'
+        errors = depth_errors(sample, self._card)
+        return tile, caption + (f', AbsRel {errors["abs_rel"]:.2f}' if errors else '')
 
     def _mask_tile(self, sample: Sample) -> tuple[np.ndarray, str]:
         if sample.labels is None:
             return _empty(), 'no mask from this model'
         present = np.bincount(sample.labels.ravel(), minlength=256) / sample.labels.size
-        largest = sorted(self._classes, key=lambda c: -present[c.id])[:3]
+        largest = sorted(self._card.classes, key=lambda c: -present[c.id])[:3]
         caption = ', '.join(f'{c.name} {present[c.id]:.0%}' for c in largest if present[c.id])
         colours = _as_seen(self._palette[sample.labels], sample.image, crisp=True)
         blended = viz.blend(sample.image, colours)
@@ -86,7 +103,7 @@ class Mosaic:
     def _legend(self, strip: np.ndarray, limits: tuple[float, float] | None) -> None:
         """Classes in the first line, the scale of depth in the second."""
         at = _MARGIN
-        for info in self._classes:
+        for info in self._card.classes:
             cv2.rectangle(strip, (at, 8), (at + 16, 20), info.colour, -1)
             at += 22 + viz.text(strip, info.name, (at + 22, 19), 0.42) + 18
         near, far = limits or (1.0, 10.0)
@@ -113,20 +130,6 @@ def save(path: Path, image: np.ndarray) -> None:
     unfinished = path.with_name(f'.{path.name}.part{path.suffix}')
     cv2.imwrite(str(unfinished), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     unfinished.replace(path)
-
-
-def _depth_tile(sample: Sample,
-                limits: tuple[float, float] | None) -> tuple[np.ndarray, str]:
-    if sample.depth is None:
-        return _empty(), 'no depth from this model'
-    if limits is None or not sample.metric:
-        limits = viz.depth_limits([sample.depth])
-    coloured = _as_seen(viz.colour_depth(sample.depth, *limits), sample.image, crisp=False)
-    tile = viz.fit(coloured, TILE_WIDTH, TILE_HEIGHT)
-    if not sample.metric:
-        return tile, 'relative: no mount known, so no metres'
-    valid = sample.depth[np.isfinite(sample.depth) & (sample.depth > 0)]
-    return tile, f'metric, median {np.median(valid):.1f} m' if valid.size else 'nothing in range'
 
 
 def _as_seen(colours: np.ndarray, image: np.ndarray, crisp: bool) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dense_perception.cli.observer import Frame, Sample
 from dense_perception.inference.card import ModelCard
-from dense_perception.metrics import DepthAccuracy, SegmentationAccuracy
+from dense_perception.metrics import DepthAccuracy, SegmentationAccuracy, depth_metrics
 
 INFERENCE_STAGE = 'inference'
 
@@ -46,8 +46,7 @@ def accuracy(samples: Sequence[Sample], card: ModelCard) -> dict[str, Any]:
     truth, within the card's depth range. ``cloud.points``: mean number of points with a position,
     ``valid_share``: their share of all.
     """
-    near, far = card.depth_range or (1e-3, np.inf)
-    depth = DepthAccuracy(max(near, 1e-3), far)
+    depth = DepthAccuracy(*_depth_range(card))
     masks = SegmentationAccuracy(max((c.id for c in card.classes), default=0) + 1)
     for sample in samples:
         if sample.metric and sample.depth is not None and sample.true_depth is not None:
@@ -65,6 +64,19 @@ def accuracy(samples: Sequence[Sample], card: ModelCard) -> dict[str, Any]:
         'segmentation': {'miou': _rounded(mask_result.get('miou'))},
         'cloud': {'points': round(float(np.mean([n for n, _ in counts]))) if counts else None,
                   'valid_share': _mean([n / size for n, size in counts])}}
+
+
+def depth_errors(sample: Sample, card: ModelCard) -> dict[str, float] | None:
+    """Depth metrics of one sample; None without truth or without metric depth."""
+    if sample.depth is None or sample.true_depth is None or not sample.metric:
+        return None
+    return depth_metrics(_like(sample.depth, sample.true_depth), sample.true_depth,
+                         *_depth_range(card))
+
+
+def _depth_range(card: ModelCard) -> tuple[float, float]:
+    near, far = card.depth_range or (0.0, np.inf)
+    return max(near, 1e-3), far
 
 
 def _percentiles(values: Sequence[float], *shares: int) -> dict[str, float | None]:
