@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import rclpy
-from dense_perception_msgs.msg import CameraMount, InferenceStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
@@ -21,6 +20,7 @@ from dense_perception.ros import dds
 from dense_perception.ros.images import colour_from_image
 from dense_perception.ros.mount import mount_from_message
 from dense_perception.ros.qos import LATCHED
+from dense_perception_msgs.msg import CameraMount, InferenceStatus
 
 IMAGE, DEPTH, RELATIVE, MASK, CLOUD = (
     'image', 'depth/image_rect', 'depth/relative', 'segmentation/mask', 'depth/points')
