@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from dense_perception.inference.model_file import ModelFile, ModelFileError
 
 START_PATIENCE_S = 60.0
 _ROWS = 4
-_SAMPLES = 16
+_SAMPLES = 32
 _TOPICS = (topics.IMAGE, *topics.OUTPUTS, topics.TRUE_DEPTH, topics.TRUE_MASK)
 
 
@@ -120,7 +121,8 @@ def _wait_for_first(group: NodeGroup, observer: Observer) -> None:
 def _play(group: NodeGroup, observer: Observer, duration: float) -> None:
     start = time.monotonic()
     form = '{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s{postfix}'
-    with tqdm(total=duration, desc='demo', bar_format=form) as bar:
+    pause = 0.1 if sys.stderr.isatty() else 5.0  # a log file needs no animation
+    with tqdm(total=duration, desc='demo', bar_format=form, mininterval=pause) as bar:
         while (passed := time.monotonic() - start) < duration:
             observer.spin(min(0.2, duration - passed))
             group.check()

@@ -164,11 +164,19 @@ class Observer:
         self.frames.append(frame)
         if self._sample_every_s is None:
             return
-        if self._wanted is None and frame.received >= self._next_sample:
-            stamp = msg.header.stamp
-            self._wanted = (stamp.sec, stamp.nanosec), frame, len(self.frames)
+        stamp = msg.header.stamp.sec, msg.header.stamp.nanosec
+        if self._wanted is None and self._is_due(frame.received, stamp):
+            self._wanted = stamp, frame, len(self.frames)
         if self._wanted is not None:
             self._try_sample(*self._wanted)
+
+    def _is_due(self, now: float, stamp: Stamp) -> bool:
+        """Time for a sample, and of a frame with truth where only some frames have it."""
+        assert self._sample_every_s is not None
+        truth = [self._kept[topic] for topic in (TRUE_DEPTH, TRUE_MASK) if self._kept.get(topic)]
+        has_truth = not truth or any(stamp in kept for kept in truth)
+        patience = 0.0 if has_truth else self._sample_every_s
+        return now >= self._next_sample + patience
 
     def _try_sample(self, stamp: Stamp, frame: Frame, index: int) -> None:
         """Take the sample once each topic that speaks has it, or give up on what is late."""
