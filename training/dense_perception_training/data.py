@@ -36,15 +36,18 @@ class Augmentation:
 class StepBatches(Dataset):
     """Item ``step`` is the batch of that training step.
 
-    Each batch follows from (seed, step) alone, so a resumed run sees what an unbroken one would.
+    Each batch follows from (seed, rank, step) alone, so a resumed run sees what an unbroken one
+    would. ``batch`` is the number of samples of one process.
+
     A batch: ``image`` uint8 (B, H, W, 3); ``depth`` float32 (B, H, W), NaN unknown; ``labels``
     int64 (B, H, W); ``intrinsics`` (B, 4), ``gravity`` (B, 3), ``camera_height`` (B,) as told to
     the network; ``true_height`` (B,); ``known`` (B,) 0 where the mount is withheld.
 
+    :param seed: the run's seed and the process's rank.
     :raises ShardError: the folder holds no shards.
     """
 
-    def __init__(self, folder: Path, batch: int, height: int, width: int, seed: int,
+    def __init__(self, folder: Path, batch: int, height: int, width: int, seed: tuple[int, int],
                  augmentation: Augmentation) -> None:
         self._shards = [Shard.open(p) for p in list_shards(folder)]
         self._starts = np.cumsum([0] + [len(s) for s in self._shards])
@@ -57,7 +60,7 @@ class StepBatches(Dataset):
         return int(self._starts[-1])
 
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng([self._seed, step])
+        rng = np.random.default_rng([*self._seed, step])
         samples = [self._sample(int(i), rng)
                    for i in rng.choice(self.frames, self._batch, replace=False)]
         return {key: torch.from_numpy(np.stack([s[key] for s in samples])) for key in samples[0]}

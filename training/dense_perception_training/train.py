@@ -1,17 +1,26 @@
-"""``dense-perception-train``: train a model by a recipe; killed at any moment, it resumes."""
+"""``dense-perception-train``: train a model by a recipe; killed at any moment, it resumes.
+
+On several GPUs, or on several CPU cores, start it under torchrun:
+``torchrun --nproc_per_node 2 -m dense_perception_training.train RECIPE RUN``.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -43,10 +52,10 @@ class Trainer:
     def __init__(self, recipe: Recipe, run: Path, device: str) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.run, self.device = recipe, run, torch.device(device)
+        self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.model = create_model(recipe.model).to(self.device, memory_format=torch.channels_last)
         self.ema = torch.optim.swa_utils.AveragedModel(
-            self.model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay),
-            use_buffers=True)
+            self.model, avg_fn=Average(recipe.ema_decay), use_buffers=True)
         self.optimiser = torch.optim.AdamW(_decay_groups(self.model, recipe.weight_decay), lr=0.0,
                                            fused=True)
         self.weights = class_weights(Path(recipe.data), self.model.config.num_classes
@@ -55,6 +64,7 @@ class Trainer:
         self.checkpoint = run / 'checkpoint.pt'
         if self.checkpoint.exists():
             self._resume()
+        self.parallel = DistributedDataParallel(self.model)
 
     def fit(self) -> None:
         """Train to the end of the recipe."""
@@ -66,8 +76,9 @@ class Trainer:
 
     def _fit_stage(self, index: int, end: int) -> None:
         stage = self.recipe.stages[index]
-        batches = StepBatches(Path(self.recipe.data), stage.batch, stage.height, stage.width,
-                              self.recipe.seed, self.recipe.augmentation)
+        batches = StepBatches(Path(self.recipe.data), stage.batch // self.world, stage.height,
+                              stage.width, (self.recipe.seed, self.rank),
+                              self.recipe.augmentation)
         cpu = self.device.type == 'cpu'
         loader = DataLoader(batches, batch_size=None, sampler=range(self.step, end),
                             num_workers=1 if cpu else min(12, os.cpu_count() or 1),
@@ -75,12 +86,12 @@ class Trainer:
         log = (self.run / 'log.jsonl').open('a')
         started, first = time.monotonic(), self.step
         with log, tqdm(total=end, initial=self.step, unit='step',
-                       desc=f'{stage.height}x{stage.width}') as bar:
+                       desc=f'{stage.height}x{stage.width}', disable=self.rank > 0) as bar:
             for batch in loader:
                 losses = self._train_step(batch)
                 self.step += 1
                 bar.update()
-                if self.step % _LOG_EVERY == 0:
+                if self.step % _LOG_EVERY == 0 and self.rank == 0:
                     rate = (self.step - first) * stage.batch / (time.monotonic() - started)
                     bar.set_postfix({k: f'{v:.3f}' for k, v in losses.items()})
                     log.write(json.dumps({'step': self.step, 'images_per_s': round(rate, 1),
@@ -97,7 +108,7 @@ class Trainer:
         x = with_mount(normalised(data['image']), data['intrinsics'], data['gravity'],
                        data['known'])
         with torch.autocast(self.device.type, torch.bfloat16):
-            outputs = self.model(x.contiguous(memory_format=torch.channels_last))
+            outputs = self.parallel(x.contiguous(memory_format=torch.channels_last))
         depth, gradient = log_height_depth_loss(
             outputs['depth'].float(), data['depth'],
             torch.where(data['known'] > 0, data['camera_height'], data['true_height']),
@@ -112,12 +123,15 @@ class Trainer:
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
         self.optimiser.step()
-        self.ema.update_parameters(self.model)
+        if self.rank == 0:
+            self.ema.update_parameters(self.model)
         return {'loss': loss.item(), 'depth': depth.item(), 'gradient': gradient.item(),
                 'labels': labels.item()}
 
     def save(self) -> None:
         """Write the checkpoint; the previous one survives until the new one is whole."""
+        if self.rank > 0:
+            return
         partial = self.checkpoint.with_suffix('.partial')
         torch.save({'step': self.step, 'model': self.model.state_dict(),
                     'ema': self.ema.state_dict(), 'optimiser': self.optimiser.state_dict()},
@@ -132,6 +146,19 @@ class Trainer:
         self.optimiser.load_state_dict(state['optimiser'])
         self.step = state['step']
         print(f'resuming {self.run} at step {self.step} of {self.recipe.total_steps}')
+
+
+class Average:
+    """Exponential moving average that forgets its random start quickly."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def __call__(self, averaged: torch.Tensor, current: torch.Tensor,
+                 updates: torch.Tensor) -> torch.Tensor:
+        """Next average of one tensor after ``updates`` updates."""
+        decay = min(self.decay, (1 + int(updates)) / (10 + int(updates)))
+        return averaged + (1 - decay) * (current - averaged)
 
 
 def make_card(recipe: Recipe) -> ModelCard:
@@ -169,18 +196,38 @@ def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
             {'params': [p for p in parameters if p.ndim <= 1], 'weight_decay': 0.0}]
 
 
+@contextlib.contextmanager
+def process_group(device: str) -> Iterator[str]:
+    """Join torchrun's processes, or make a group of one; gives this process's device."""
+    backend = 'nccl' if device == 'cuda' else 'gloo'
+    if 'RANK' in os.environ:
+        dist.init_process_group(backend)
+        if device == 'cuda':
+            device = f'cuda:{os.environ["LOCAL_RANK"]}'
+            torch.cuda.set_device(device)
+    else:
+        with tempfile.NamedTemporaryFile(prefix='dense_perception_train_') as store:
+            dist.init_process_group(backend, init_method=f'file://{store.name}.group',
+                                    rank=0, world_size=1)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
 def main() -> None:
     """Entry point of ``dense-perception-train``."""
     parser = argparse.ArgumentParser(prog='dense-perception-train', description=__doc__)
     parser.add_argument('recipe', type=Path, help='YAML recipe, see training/configs')
-    parser.add_argument('--run', type=Path, required=True, help='run folder; resumed if it exists')
+    parser.add_argument('run', type=Path, help='run folder; resumed if it exists')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     args = parser.parse_args()
     try:
         recipe = Recipe.load(args.recipe)
         args.run.mkdir(parents=True, exist_ok=True)
         (args.run / 'recipe.yaml').write_text(args.recipe.read_text())
-        Trainer(recipe, args.run, args.device).fit()
+        with process_group(args.device) as device:
+            Trainer(recipe, args.run, device).fit()
     except (RecipeError, ShardError, NotANumberError) as error:
         raise SystemExit(f'dense-perception-train: {error}') from None
 
