@@ -25,12 +25,14 @@ class World:
     def frames(self) -> Iterator[Frame]:
         """See :class:`Source`."""
         try:
-            # Rendering libraries are looked for at import, with whatever error suits them.
             from dense_perception.world.drive import drive
+            from dense_perception.world.renderer import RenderError
+        except ImportError as error:
+            raise SourceError(f'the procedural world needs MuJoCo (pip install mujoco): {error}'
+                              ) from None
+        try:
             for index, view in enumerate(drive(**self._arguments)):
                 yield Frame(view.image, view.intrinsics, view.mount, view.depth, view.labels,
                             round(index * 1e9 / self._rate))
-        except (ImportError, AttributeError, OSError, RuntimeError) as error:
-            raise SourceError('the procedural world needs MuJoCo (pip install mujoco) and an '
-                              'OpenGL library to render with (libosmesa6, or libegl1 with '
-                              f'MUJOCO_GL=egl): {error}') from error
+        except RenderError as error:
+            raise SourceError(f'the procedural world cannot be rendered: {error}') from None
