@@ -129,7 +129,8 @@ def _differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> 
         a, b = ours[names.OUTPUT_DEPTH], theirs[names.OUTPUT_DEPTH]
         both = np.isfinite(a) & np.isfinite(b)
         unknown = np.mean(np.isfinite(a) != np.isfinite(b))
-        error = float(np.max(np.abs(a - b)[both] / np.maximum(np.abs(a[both]), 1e-6), initial=0))
+        a, b = a[both], b[both]
+        error = float(np.max(np.abs(a - b) / np.maximum(np.abs(a), 1e-6), initial=0))
     if names.OUTPUT_LABELS in ours:
         labels = np.mean(ours[names.OUTPUT_LABELS] != theirs[names.OUTPUT_LABELS])
     return np.array([error, unknown, labels])
