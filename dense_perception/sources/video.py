@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,18 @@ import cv2
 
 from dense_perception.sources.base import Frame, Lens, SourceError
 
-# Its own messages about files and devices it cannot open end up in ours, as one sentence.
-os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
+_LOGGING = cv2.utils.logging
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What OpenCV and FFmpeg print about sources they cannot open is in our one sentence."""
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+    level = _LOGGING.setLogLevel(_LOGGING.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        _LOGGING.setLogLevel(level)
 
 
 class VideoFile:
@@ -26,9 +36,10 @@ class VideoFile:
     def __init__(self, path: Path, lens: Lens) -> None:
         self._path = path
         self._lens = lens
-        capture = cv2.VideoCapture(str(path))
-        readable, _ = capture.read()
-        capture.release()
+        with _quiet():
+            capture = cv2.VideoCapture(str(path))
+            readable, _ = capture.read()
+            capture.release()
         if not readable:
             raise SourceError(f'{path} is no video that OpenCV can read (damaged, or its codec '
                               'is missing)')
@@ -75,7 +86,8 @@ class Webcam:
             capture.release()
 
     def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(self._number)
+        with _quiet():
+            capture = cv2.VideoCapture(self._number)
         if not capture.isOpened():
             raise SourceError(f'webcam {self._number} (/dev/video{self._number}) cannot be '
                               'opened; is it plugged in, free, and may this user read it?')
