@@ -7,8 +7,14 @@ from typing import Protocol
 import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
+from rclpy.time import Time as RclTime
 
 from dense_perception.geometry.mount import Mount
+
+Pose = tuple[tuple[float, float, float], tuple[float, float, float, float]]
+"""Translation in metres and quaternion x, y, z, w."""
+
+_NEWEST_WITHIN_NS = 500_000_000
 
 
 class TransformUnavailable(LookupError):
@@ -18,10 +24,8 @@ class TransformUnavailable(LookupError):
 class Transforms(Protocol):
     """The one question this package asks of TF."""
 
-    def lookup(self, target: str, source: str,
-               stamp: Time) -> tuple[tuple[float, float, float],
-                                     tuple[float, float, float, float]]:
-        """Pose of frame ``source`` in frame ``target``: translation (m), quaternion x y z w.
+    def lookup(self, target: str, source: str, stamp: Time) -> Pose:
+        """Pose of frame ``source`` in frame ``target``.
 
         :raises TransformUnavailable: it is not known at that time.
         """
@@ -30,7 +34,7 @@ class Transforms(Protocol):
 class NoTransforms:
     """Stand-in where tf2_ros is not installed: every lookup says so."""
 
-    def lookup(self, target: str, source: str, stamp: Time):
+    def lookup(self, target: str, source: str, stamp: Time) -> Pose:
         """Raise TransformUnavailable."""
         raise TransformUnavailable('tf2_ros is not installed; install ros-$ROS_DISTRO-tf2-ros-py '
                                    'or give the mount as parameters')
@@ -45,11 +49,21 @@ class Tf2Transforms:
         self._listener = tf2_ros.TransformListener(self._buffer, node)
         self._error = tf2_ros.TransformException
 
-    def lookup(self, target: str, source: str, stamp: Time):
-        """Look ``source`` up in ``target``, without waiting."""
-        from rclpy.time import Time as RclTime
+    def lookup(self, target: str, source: str, stamp: Time) -> Pose:
+        """Pose at ``stamp``, without waiting; the newest one if it is at most half a second older.
+
+        A moving robot's transforms arrive a little after the image, and a camera's height and
+        tilt change little in that time.
+        """
+        wanted = RclTime.from_msg(stamp)
         try:
-            found = self._buffer.lookup_transform(target, source, RclTime.from_msg(stamp))
+            try:
+                found = self._buffer.lookup_transform(target, source, wanted)
+            except self._error:
+                found = self._buffer.lookup_transform(target, source, RclTime())
+                age = wanted - RclTime.from_msg(found.header.stamp)
+                if abs(age.nanoseconds) > _NEWEST_WITHIN_NS:
+                    raise
         except self._error as error:
             raise TransformUnavailable(str(error)) from None
         t, q = found.transform.translation, found.transform.rotation

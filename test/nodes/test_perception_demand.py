@@ -105,6 +105,19 @@ def test_reliability_can_be_overridden(graph: Graph, plane_model: Path):
     assert kinds == [ReliabilityPolicy.BEST_EFFORT] * 2
 
 
+@pytest.mark.parametrize('namespace', ['/', '/robot/front'])
+def test_shipped_parameter_file_fits(graph: Graph, plane_model: Path, tmp_path: Path,
+                                     namespace: str):
+    """Its wildcard finds the node in every namespace; one changed value takes effect."""
+    text = (Path(__file__).parents[2] / 'config' / 'perception.yaml').read_text()
+    assert 'model: xnet_small' in text
+    parameters = tmp_path / 'perception.yaml'
+    parameters.write_text(text.replace('model: xnet_small', f'model: {plane_model}'))
+    process = graph.start('perception', '--params-file', str(parameters), '-r',
+                          f'__ns:={namespace}')
+    graph.spin_until(lambda: 'model plane on' in process.log, 'the model of the file')
+
+
 def test_wrong_override_ends_the_node(graph: Graph, plane_model: Path):
     process = graph.start('perception', '-p',
                           'qos_overrides./image.subscription.reliability:=sometimes',
