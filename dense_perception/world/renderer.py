@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 from dataclasses import dataclass
+from typing import Any
 
+import mujoco
 import numpy as np
 
-os.environ.setdefault('MUJOCO_GL', 'egl')  # must be set before mujoco is imported
+from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.mount import Mount
+from dense_perception.world.classes import SKY
+from dense_perception.world.scene import FAR, NEAR, Scene
 
-import mujoco  # noqa: E402
-
-from dense_perception.geometry.camera import Intrinsics  # noqa: E402
-from dense_perception.geometry.mount import Mount  # noqa: E402
-from dense_perception.world.classes import SKY  # noqa: E402
-from dense_perception.world.scene import FAR, NEAR, Scene  # noqa: E402
+PLATFORMS = ('egl', 'osmesa')
+"""Off-screen OpenGL platforms; the environment variable MUJOCO_GL chooses, EGL is the default."""
 
 
 class RenderError(RuntimeError):
@@ -72,14 +74,7 @@ class Renderer:
 
     def __init__(self, width: int, height: int) -> None:
         self._rect = mujoco.MjrRect(0, 0, width, height)
-        try:
-            self._gl = mujoco.GLContext(width, height)
-            self._gl.make_current()
-        except Exception as error:  # each OpenGL platform raises its own
-            raise RenderError(
-                f'MuJoCo cannot start OpenGL off-screen with MUJOCO_GL={os.environ["MUJOCO_GL"]} '
-                f'({error}); install Mesa (apt install libegl1 libgl1-mesa-dri), or '
-                'libosmesa6 and set MUJOCO_GL=osmesa') from None
+        self._gl = _off_screen(width, height)
         self._context: mujoco.MjrContext | None = None
         self._scene: Scene | None = None
 
@@ -132,9 +127,9 @@ class Renderer:
         model = self._scene.model
         k = intrinsics
         model.cam_sensorsize[0] = 1.0, 1.0
-        # MuJoCo's principal point is an offset from the image centre, its y axis points up.
+        # MuJoCo's principal point is the offset of the image centre from the optical axis.
         model.cam_intrinsic[0] = (k.fx / k.width, k.fy / k.height,
-                                  (k.cx + 0.5) / k.width - 0.5, 0.5 - (k.cy + 0.5) / k.height)
+                                  0.5 - (k.cx + 0.5) / k.width, 0.5 - (k.cy + 0.5) / k.height)
         model.cam_pos[0] = view.x, view.y, view.height
         right, down, forward = view.rotation().T
         mujoco.mju_mat2Quat(model.cam_quat[0],
@@ -160,3 +155,24 @@ class Renderer:
         code |= codes[..., 1].astype(np.int32) << 8
         code |= codes[..., 2].astype(np.int32) << 16
         return table[np.minimum(code, self._mjv.ngeom)]
+
+
+def _off_screen(width: int, height: int) -> Any:
+    """A current off-screen OpenGL context.
+
+    MuJoCo chooses its platform when it is first imported, which may have been before anyone could
+    say "off-screen"; so the platform is asked for by name.
+    """
+    platform = os.environ.get('MUJOCO_GL', PLATFORMS[0])
+    if platform not in PLATFORMS:
+        raise RenderError(f'MUJOCO_GL={platform} needs a screen; choose from '
+                          f'{", ".join(PLATFORMS)}')
+    try:
+        context = importlib.import_module(f'mujoco.{platform}').GLContext(width, height)
+        context.make_current()
+    except Exception as error:  # each OpenGL platform raises its own
+        raise RenderError(
+            f'MuJoCo cannot start OpenGL off-screen with MUJOCO_GL={platform} ({error}); install '
+            'Mesa (apt install libegl1 libgl1-mesa-dri), or libosmesa6 and set MUJOCO_GL=osmesa'
+        ) from None
+    return context

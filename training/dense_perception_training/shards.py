@@ -56,7 +56,9 @@ def write_shard(folder: Path, frames: Iterable[WorldFrame], provenance: dict) ->
     rows = list(frames)
     columns = {
         'images': np.stack([f.image for f in rows]),
-        'depth': np.stack([f.depth for f in rows]).astype(np.float16),
+        # Beyond float16 lies nothing that counts as depth.
+        'depth': np.stack([np.where(f.depth < 6e4, f.depth, np.nan) for f in rows]
+                          ).astype(np.float16),
         'labels': np.stack([f.labels for f in rows]),
         'cameras': np.array([[f.intrinsics.fx, f.intrinsics.fy, f.intrinsics.cx, f.intrinsics.cy,
                               *f.mount.down, f.mount.height] for f in rows], np.float32)}
