@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Make the shipped model on a machine with a GPU, in one call that may be cut off and called again:
+# render the world, train, export, measure. Everything made so far is kept under RUN.
+#
+#   RUN=/data/run scripts/gpu/train_shipped.sh
+#
+# Knobs (environment): RECIPE, SCENES, HELD_OUT, WORKERS, DEVICE (cuda or cpu), PYTHON.
+# Needs Python with torch, timm, onnx, onnxruntime, mujoco, opencv, safetensors, tqdm, PyYAML.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+: "${RUN:?set RUN to the folder that keeps frames and checkpoints}"
+RECIPE=${RECIPE:-training/configs/xnet_small_gpu.yaml}
+SCENES=${SCENES:-8000} HELD_OUT=${HELD_OUT:-100} WORKERS=${WORKERS:-$(nproc)}
+DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3}
+export PYTHONPATH="$PWD:$PWD/training${PYTHONPATH:+:$PYTHONPATH}" MUJOCO_GL=${MUJOCO_GL:-egl}
+
+echo "== frames: $SCENES scenes to train on, $HELD_OUT held out"
+"$PYTHON" -m dense_perception_training.render --out "$RUN/world/train" --split train \
+    --scenes "$SCENES" --views 6 --workers "$WORKERS"
+"$PYTHON" -m dense_perception_training.render --out "$RUN/world/held_out" --split held_out \
+    --scenes "$HELD_OUT" --views 5 --workers "$WORKERS"
+
+echo "== training by $RECIPE"
+sed "s#^data: .*#data: $RUN/world/train#" "$RECIPE" > "$RUN/recipe.yaml"
+"$PYTHON" -m dense_perception_training.train "$RUN/recipe.yaml" "$RUN/training" --device "$DEVICE"
+
+echo "== model file"
+"$PYTHON" -m dense_perception.cli.main export "$RUN/training" --out "$RUN/xnet_small.onnx" \
+    --half-weights
+"$PYTHON" -m dense_perception_training.evaluate "$RUN/xnet_small.onnx" \
+    --data "$RUN/world/held_out" --train "$RUN/world/train" --write-card | tee "$RUN/metrics.json"
