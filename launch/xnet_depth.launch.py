@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -9,7 +10,6 @@ from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.substitutions import FindPackageShare
 
 from dense_perception.ros import dds
-from launch import LaunchDescription
 
 ARGUMENTS = (
     DeclareLaunchArgument('namespace', default_value='',
