@@ -48,7 +48,7 @@ class DeployGraph(nn.Module):
 
     def _depth(self, depth: torch.Tensor, labels: torch.Tensor | None,
                known: torch.Tensor | None, camera_height: torch.Tensor | None) -> torch.Tensor:
-        """Depth with everything unknown as NaN: the sky, and what lies outside the card's range."""
+        """Depth, with NaN for what is unknown: the sky, and what is outside the card's range."""
         unknown = None
         if known is not None:
             scale = torch.where(known > 0, camera_height, 1.0).view(-1, 1, 1)

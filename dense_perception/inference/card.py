@@ -156,11 +156,18 @@ class ModelCard:
             raise CardError(f'model card: missing fields {missing}, unknown fields {unknown}')
         try:
             raw['classes'] = tuple(
-                ClassInfo(int(c['id']), str(c['name']), tuple(int(v) for v in c['colour']))
+                ClassInfo(int(c['id']), str(c['name']), _colour(c['colour']))
                 for c in raw.get('classes', ()))
             for key in ('tasks', 'outputs', 'mean', 'std', 'depth_range'):
                 if raw.get(key) is not None:
                     raw[key] = tuple(raw[key])
             return cls(**raw)
-        except (TypeError, KeyError, AttributeError) as error:
+        except CardError:
+            raise
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise CardError(f'model card has a field of the wrong type: {error!r}') from None
+
+
+def _colour(value: Any) -> tuple[int, int, int]:
+    red, green, blue = value
+    return int(red), int(green), int(blue)

@@ -100,11 +100,13 @@ class Predictor:
         if image.shape[:2] == (height, width):
             np.copyto(self._resized, image)
         else:
-            # Area averaging when shrinking: bilinear sampling would alias fine texture, which
-            # the network reads as depth.
-            shrinking = image.shape[0] >= height and image.shape[1] >= width
-            cv2.resize(image, (width, height), dst=self._resized,
-                       interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+            # Bilinear sampling skips pixels when it shrinks by more than 2, and what aliases the
+            # network reads as depth. Halving first is as good as area averaging, at a fraction
+            # of its time.
+            while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
+                image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2),
+                                   interpolation=cv2.INTER_AREA)
+            cv2.resize(image, (width, height), dst=self._resized, interpolation=cv2.INTER_LINEAR)
         if colour_order == 'bgr':
             cv2.cvtColor(self._resized, cv2.COLOR_BGR2RGB, dst=self._resized)
         return self._resized

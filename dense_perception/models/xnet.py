@@ -1,5 +1,6 @@
-"""xNet: a pre-trained encoder times a pre-trained decoder (Ning et al., "Is Pre-training
-Applicable to the Decoder for Dense Prediction?").
+"""xNet: a pre-trained encoder times a pre-trained decoder.
+
+Ning et al., "Is Pre-training Applicable to the Decoder for Dense Prediction?".
 
 The decoder is a classification backbone run the way it was trained, from high to low resolution
 ("reversed"). What the encoder saw is re-shaped (RS) to the resolution of the decoder's stem and

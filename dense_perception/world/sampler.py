@@ -46,8 +46,10 @@ def random_intrinsics(width: int, height: int, rng: np.random.Generator) -> Intr
 
 
 def random_view(scene: Scene, rng: np.random.Generator) -> View:
-    """A camera on a robot standing in free space: 0.2-1.7 m high, looking level to 35 degrees
-    down, rolled by a degree or two, mostly towards where there is something to see.
+    """A camera on a robot that stands in free space.
+
+    0.2-1.7 m high, looking from 10 degrees up to 35 down, rolled by a degree or two, mostly
+    towards where there is something to see.
     """
     x0, y0, x1, y1 = scene.free
     for _ in range(_TRIES):

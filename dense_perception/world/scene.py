@@ -87,8 +87,7 @@ class _SceneBuilder:
             name='camera', sensor_size=[1, 1], focal_length=[1, 1], resolution=[64, 64])
 
     def material(self, kind: str, flat: bool) -> str:
-        """Name of a material of a texture kind; ``flat`` for planes, else wrapped around a body.
-        """
+        """Name of a material of a kind; ``flat`` for planes, else wrapped around a body."""
         names = self._materials.setdefault((kind, flat), [])
         if len(names) == _PALETTE:
             return str(self.rng.choice(names))
