@@ -11,18 +11,20 @@ import cv2
 
 from dense_perception.sources.base import Frame, Lens, SourceError
 
-_LOGGING = cv2.utils.logging
+_SILENT = 0
+# OpenCV 5 has moved it.
+_set_log_level = cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """What OpenCV and FFmpeg print about sources they cannot open is in our one sentence."""
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    level = _LOGGING.setLogLevel(_LOGGING.LOG_LEVEL_SILENT)
+    level = _set_log_level(_SILENT)
     try:
         yield
     finally:
-        _LOGGING.setLogLevel(level)
+        _set_log_level(level)
 
 
 class VideoFile:
