@@ -49,6 +49,11 @@ class _StopSignals:
         """From here on rclpy's own handlers, installed by ``rclpy.init``, end the spinning."""
         self._ros_is_up = True
 
+    def ignore(self) -> None:
+        """From here on nothing is left to stop: a second Ctrl-C must not spoil the exit code."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
 
 def run(build: Callable[[], Executable], argv: Sequence[str] | None = None) -> int:
     """Run one node until it has finished or a signal ends it.
@@ -80,6 +85,7 @@ def run(build: Callable[[], Executable], argv: Sequence[str] | None = None) -> i
         raise
     finally:
         rclpy.try_shutdown()
+        signals.ignore()
 
 
 def _spin(build: Callable[[], Executable]) -> int:

@@ -56,8 +56,10 @@ def test_stop_while_frames_flow(graph: Graph, plane_model: Path, number: signal.
     clouds = graph.collect(PointCloud2, 'depth/points')
     graph.spin_until(lambda: len(masks) > 5 and clouds, 'frames')
     for process in (perception, source):
-        process.send(number)
-        process.send(number)  # the impatient press Ctrl-C twice
+        # The impatient press Ctrl-C again and again, until the very end.
+        while process.exit_code is None:
+            process.send(number)
+            time.sleep(0.01)
         _assert_clean(process)
 
 
