@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 
+_LOOK_AROUND_S = 0.5
+
+
 class FatalError(Exception):
     """The node cannot start or go on; the message is the one sentence that the user gets."""
 
@@ -94,9 +97,13 @@ def _spin(build: Callable[[], Executable]) -> int:
     executable = build()
     executor = SingleThreadedExecutor()
     executor.add_node(executable.node)
+    executable.finished.add_done_callback(lambda _: executor.wake())
     try:
-        executor.spin_until_future_complete(executable.finished)
-    except (ExternalShutdownException, KeyboardInterrupt):
+        # With a timeout, because rclpy wakes a waiting executor before it shuts the context down:
+        # an executor that waits again in between would sleep through the signal.
+        while executable.node.context.ok() and not executable.finished.done():
+            executor.spin_once(timeout_sec=_LOOK_AROUND_S)
+    except ExternalShutdownException:
         pass
     finally:
         executable.close()
