@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ class CameraInfo(Protocol):
 
     width: int
     height: int
+    distortion_model: str
     d: Sequence[float]
     k: Sequence[float]
     p: Sequence[float]
@@ -63,6 +65,16 @@ def intrinsics_from_info(info: CameraInfo, width: int, height: int, rectified: b
     return window.resized(width, height)
 
 
-def is_distorted(info: CameraInfo) -> bool:
-    """True if the lens model moves any pixel."""
-    return bool(np.any(np.asarray(info.d)))
+@dataclass(frozen=True)
+class Distortion:
+    """A lens model by ROS's name (``plumb_bob``, ``equidistant``, ...) and its coefficients."""
+
+    model: str
+    coefficients: tuple[float, ...]
+
+
+def distortion_of(info: CameraInfo) -> Distortion | None:
+    """The lens model of a camera; None if it moves no pixel."""
+    if not np.any(np.asarray(info.d)):
+        return None
+    return Distortion(info.distortion_model, tuple(float(v) for v in info.d))

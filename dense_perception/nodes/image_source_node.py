@@ -136,7 +136,8 @@ class ImageSourceNode:
             self._mount = frame.mount
             self._mounts.publish(message_from_mount(frame.mount, header))
         # Before the image, so that whoever gets the image already has what belongs to it.
-        self._publishers['camera_info'].publish(info_from_intrinsics(frame.intrinsics, header))
+        self._publishers['camera_info'].publish(
+            info_from_intrinsics(frame.intrinsics, header, frame.distortion))
         for topic, pixels, encoding in (('ground_truth/depth', frame.depth, '32FC1'),
                                         ('ground_truth/mask', frame.labels, 'mono8'),
                                         ('image', frame.image, 'rgb8')):

@@ -8,8 +8,8 @@ from std_msgs.msg import Header
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.camera_info import (
     CameraInfoError,
+    distortion_of,
     intrinsics_from_info,
-    is_distorted,
 )
 from dense_perception.ros.camera_info import resized_info
 from dense_perception.ros.conditions import Conditions, Level
@@ -74,7 +74,7 @@ class Camera:
                                 'intrinsics')
 
     def _check_distortion(self, info: CameraInfo) -> None:
-        if self._rectified or not is_distorted(info):
+        if self._rectified or distortion_of(info) is None:
             self._conditions.clear('distortion')
             return
         self._conditions.raise_(

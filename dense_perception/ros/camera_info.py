@@ -1,4 +1,4 @@
-"""CameraInfo of an ideal camera and of a resampled image."""
+"""CameraInfo of a camera and of a resampled image."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.camera_info import Distortion
 
 
-def info_from_intrinsics(intrinsics: Intrinsics, header: Header) -> CameraInfo:
-    """CameraInfo of an ideal pinhole camera: no distortion, R the identity, P = [K | 0]."""
+def info_from_intrinsics(intrinsics: Intrinsics, header: Header,
+                         distortion: Distortion | None = None) -> CameraInfo:
+    """CameraInfo of a camera: R the identity, P = [K | 0]; without ``distortion`` a pinhole."""
+    lens = distortion or Distortion('plumb_bob', (0.0,) * 5)
     fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
     return CameraInfo(
         header=header, width=intrinsics.width, height=intrinsics.height,
-        distortion_model='plumb_bob', d=[0.0] * 5, k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        distortion_model=lens.model, d=list(lens.coefficients),
+        k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0])
 

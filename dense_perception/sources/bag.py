@@ -10,7 +10,11 @@ from typing import Any
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
-from dense_perception.geometry.camera_info import CameraInfoError, intrinsics_from_info
+from dense_perception.geometry.camera_info import (
+    CameraInfoError,
+    distortion_of,
+    intrinsics_from_info,
+)
 from dense_perception.geometry.mount import Mount, MountError
 from dense_perception.sources import bag_images
 from dense_perception.sources.base import Frame, Lens, SourceError, Warn
@@ -129,12 +133,13 @@ class Bag:
         image = bag_images.colour(colour)
         height, width = image.shape[:2]
         depth, labels = belongings.get('depth'), belongings.get('labels')
+        info = belongings.get('info')
         return Frame(
-            image=image, intrinsics=self._intrinsics(belongings.get('info'), width, height),
+            image=image, intrinsics=self._intrinsics(info, width, height),
             mount=_mount(belongings.get('mount')),
             depth=None if depth is None else bag_images.depth(depth),
             labels=None if labels is None else bag_images.labels(labels),
-            stamp_ns=_stamp_ns(colour))
+            stamp_ns=_stamp_ns(colour), distortion=info and distortion_of(info))
 
     def _intrinsics(self, info: Any, width: int, height: int):
         if info is None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.camera_info import Distortion
 from dense_perception.geometry.mount import Mount
 
 Warn = Callable[[str], None]
@@ -26,6 +27,7 @@ class Frame:
     """One image and what is known about it.
 
     ``image``: uint8 (H, W, 3), RGB. ``intrinsics``: of ``image``. ``mount``: None if unknown.
+    ``distortion``: the lens model of ``image`` if it is not rectified, else None.
     ``depth``: true depth, float32 (H', W'), metres along z, NaN where unknown, or None.
     ``labels``: true class ids, uint8 (H', W'), or None. ``stamp_ns``: time of the image on the
     source's own clock; None if the source has no time.
@@ -37,6 +39,7 @@ class Frame:
     depth: np.ndarray | None = None
     labels: np.ndarray | None = None
     stamp_ns: int | None = None
+    distortion: Distortion | None = None
 
 
 class Source(Protocol):

@@ -10,8 +10,8 @@ from std_msgs.msg import Header
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.camera_info import (
     CameraInfoError,
+    distortion_of,
     intrinsics_from_info,
-    is_distorted,
 )
 from dense_perception.ros.camera_info import info_from_intrinsics, resized_info
 
@@ -28,8 +28,9 @@ def info(**changes: object) -> CameraInfo:
 def test_pinhole_and_back():
     assert intrinsics_from_info(info(), 640, 480, rectified=False) == CAMERA
     assert intrinsics_from_info(info(), 640, 480, rectified=True) == CAMERA
-    assert not is_distorted(info())
-    assert is_distorted(info(d=[0.1, 0.0, 0.0, 0.0, 0.0]))
+    assert distortion_of(info()) is None
+    bent = info(d=[0.1, 0.0, 0.0, 0.0, 0.0])
+    assert distortion_of(bent).coefficients == (0.1, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_raw_takes_k_and_rectified_takes_p():

@@ -13,6 +13,7 @@ from helpers.plane_bag import CAMERA, MOUNT, write_plane_bag
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from dense_perception.geometry.camera_info import Distortion
 from dense_perception.sources.bag import Bag
 from dense_perception.sources.base import Lens, SourceError
 
@@ -138,3 +139,17 @@ def test_bag_cut_off(tmp_path: Path):
     clip.write_bytes(clip.read_bytes()[:clip.stat().st_size // 2])
     with pytest.raises(SourceError, match='no readable rosbag2 bag|is damaged'):
         frames(path)
+
+
+def test_lens_model_of_a_distorted_camera_is_kept(tmp_path: Path):
+    types = STORE.types
+    region = types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
+    bent = np.array([-0.3, 0.1, 0.0, 0.0, 0.0])
+    k = np.array([60.0, 0, 31.5, 0, 60.0, 23.5, 0, 0, 1])
+    info = types['sensor_msgs/msg/CameraInfo'](
+        header(1), *SIZE, 'plumb_bob', bent, k, np.eye(3).ravel(), np.zeros(12), 0, 0, region)
+    path = write(tmp_path / 'bag', ('/camera_info', 'sensor_msgs/msg/CameraInfo', info),
+                 ('/image', IMAGE, image(1, GREEN, 'rgb8')), storage=StoragePlugin.MCAP)
+    (frame,), said = frames(path)
+    assert not said
+    assert frame.distortion == Distortion('plumb_bob', tuple(bent))
