@@ -4,6 +4,8 @@ from dense_perception.models._torchvision import declare_torchvision_ops
 
 declare_torchvision_ops()  # before timm is imported anywhere below
 
+# Each system registers its models when it is imported: a new one is one folder and one line here.
+from dense_perception.models import xnet  # noqa: E402
 from dense_perception.models.registry import create_model, list_models  # noqa: E402
 
-__all__ = ['create_model', 'list_models']
+__all__ = ['create_model', 'list_models', 'xnet']

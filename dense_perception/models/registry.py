@@ -26,7 +26,6 @@ def create_model(name: str, **overrides: object) -> nn.Module:
     :raises ValueError: the name is unknown; the message lists the nearest ones.
     :raises TypeError: an override is not a field of the system's configuration.
     """
-    _import_systems()
     if name not in _ENTRIES:
         near = difflib.get_close_matches(name, _ENTRIES, n=5, cutoff=0.3) or sorted(_ENTRIES)
         raise ValueError(f'unknown model "{name}"; did you mean one of {", ".join(near)}?')
@@ -35,10 +34,4 @@ def create_model(name: str, **overrides: object) -> nn.Module:
 
 def list_models(pattern: str = '*') -> list[str]:
     """Names of the registered models that match a shell pattern, sorted."""
-    _import_systems()
     return sorted(fnmatch.filter(_ENTRIES, pattern))
-
-
-def _import_systems() -> None:
-    """Each system registers its models when imported: a new one is one folder and one line."""
-    from dense_perception.models import xnet  # noqa: F401
