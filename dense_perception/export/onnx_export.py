@@ -69,6 +69,7 @@ def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bo
     graph = DeployGraph(model, card).eval()
     inputs = example_inputs(card, np.random.default_rng(0))
     proto = _to_onnx(graph, inputs, card)
+    _strip_traces(proto)
     if half_weights:
         _halve_weights(proto)
     helper.set_model_props(proto, {METADATA_KEY: card.to_json()})
@@ -146,6 +147,15 @@ def _to_onnx(graph: DeployGraph, inputs: dict[str, np.ndarray],
             graph, tensors, dynamo=True, opset_version=OPSET, verbose=False,
             input_names=list(inputs), output_names=list(card.outputs))
     return program.model_proto
+
+
+def _strip_traces(proto: onnx.ModelProto) -> None:
+    """Drop the exporter's stack traces: they hold the paths of the exporting machine."""
+    graph = proto.graph
+    for entry in (*graph.node, *graph.initializer, *graph.value_info, *graph.input,
+                  *graph.output, graph):
+        del entry.metadata_props[:]
+        entry.doc_string = ''
 
 
 def _halve_weights(proto: onnx.ModelProto) -> None:

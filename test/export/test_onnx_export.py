@@ -103,6 +103,10 @@ def test_card_travels_with_the_file(exported):
         'image', 'intrinsics', 'gravity', 'camera_height']
 
 
+def test_file_holds_no_paths_of_this_machine(exported):
+    assert str(Path(__file__).parents[2]).encode() not in exported[1].read_bytes()
+
+
 class Unfaithful(torch.nn.Module):
     """Traces to something else than it computes: what a parity check must catch."""
 
