@@ -8,11 +8,12 @@ inference. Declaring the schema first is enough: nothing here runs that operator
 from __future__ import annotations
 
 import torch
+from torch import library as torch_library
 
 _SCHEMAS = {
     'nms': '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
     'qnms': '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'}
-_library: torch.library.Library | None = None  # the declarations live as long as this object
+_library: torch_library.Library | None = None  # the declarations live as long as this object
 
 
 def declare_torchvision_ops() -> None:
@@ -20,6 +21,6 @@ def declare_torchvision_ops() -> None:
     global _library
     if torch.version.cuda is not None or _library is not None:
         return
-    _library = torch.library.Library('torchvision', 'DEF')
+    _library = torch_library.Library('torchvision', 'DEF')
     for name, schema in _SCHEMAS.items():
         _library.define(f'{name}{schema}')
