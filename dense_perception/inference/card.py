@@ -100,6 +100,10 @@ class ModelCard:
                f'resize rule "{self.resize}" is unknown; known: {", ".join(RESIZE_RULES)}')
         demand(self.colour_order == 'rgb',
                f'colour order "{self.colour_order}" is not supported; export with "rgb"')
+        # A focal length that nobody applies would make every depth wrong by a factor.
+        demand(self.canonical_focal is None,
+               'canonical_focal is not applied by this release; export with it folded into the '
+               'graph')
         demand(self.mount in MOUNT_USES,
                f'mount "{self.mount}" is unknown; known: {", ".join(MOUNT_USES)}')
         known = (OUTPUT_DEPTH, OUTPUT_LABELS, OUTPUT_CONFIDENCE)

@@ -67,6 +67,7 @@ class Predictor:
         :param colour_order: of ``image``: ``rgb`` or ``bgr``.
         :raises ValueError: the image is not uint8 (height, width, 3), is empty, or the intrinsics
             are of another size.
+        :raises BackendError: the runtime failed on this image.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError('image must be a non-empty uint8 array (height, width, 3), not '
@@ -101,8 +102,7 @@ class Predictor:
             np.copyto(self._resized, image)
         else:
             # Bilinear sampling skips pixels when it shrinks by more than 2, and what aliases the
-            # network reads as depth. Halving first is as good as area averaging, at a fraction
-            # of its time.
+            # network reads as depth; so halve first, which averages every pixel.
             while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
                 image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2),
                                    interpolation=cv2.INTER_AREA)

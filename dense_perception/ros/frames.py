@@ -12,6 +12,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from dense_perception.inference.backends import BackendError
 from dense_perception.inference.predictor import Predictor
 from dense_perception.ros import dds, outputs
 from dense_perception.ros.camera import Camera
@@ -69,17 +70,21 @@ class FrameWorker:
             pixels, colour_order = (colour_from_image(msg) if isinstance(msg, Image)
                                     else colour_from_compressed(msg))
         except ImageError as error:
-            self._statistics.refused(str(error))
-            self._conditions.raise_('image', Level.ERROR, f'image refused: {error}')
+            self._refuse('image', str(error))
             return
         self._conditions.clear('image')
         height, width = pixels.shape[:2]
         calibration = self._camera.calibration(width, height)
         reading = self._read_mount(msg.header)
         converted = time.perf_counter()
-        result = self._pipeline.run(
-            pixels, colour_order, calibration and calibration[1], reading.mount,
-            outputs.POINTS in wanted, self._parameters['cloud.max_range'])
+        try:
+            result = self._pipeline.run(
+                pixels, colour_order, calibration and calibration[1], reading.mount,
+                outputs.POINTS in wanted, self._parameters['cloud.max_range'])
+        except BackendError as error:
+            self._refuse('inference', str(error))
+            return
+        self._conditions.clear('inference')
         predicted = time.perf_counter()
         info = calibration and partial(
             self._camera.output_info, calibration[0], (width, height), result.width,
@@ -91,6 +96,11 @@ class FrameWorker:
         stages = {'convert': 1e3 * (converted - start), **result.stage_ms,
                   'publish': 1e3 * (published - predicted)}
         self._report(msg.header, result, stages, age_ms, arrived, outputs.STATUS in wanted)
+
+    def _refuse(self, condition: str, reason: str) -> None:
+        """Leave this frame out and say why; the node lives on."""
+        self._statistics.refused(reason)
+        self._conditions.raise_(condition, Level.ERROR, f'image refused: {reason}')
 
     def _read_mount(self, header: Header) -> MountReading:
         if not self._predictor.card.takes_mount:

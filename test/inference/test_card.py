@@ -57,3 +57,8 @@ def test_unusable_text_is_refused(text: str, reason: str):
 def test_impossible_values_are_refused_with_the_model_named(changes: dict, reason: str):
     with pytest.raises(CardError, match=f'model card of .*{reason}'):
         plane_card(**changes)
+
+
+def test_a_canonical_focal_length_that_nobody_applies_is_refused():
+    with pytest.raises(CardError, match='canonical_focal'):
+        plane_card(canonical_focal=500.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.fragile_model import write_fragile_model
 from helpers.plane_model import CONFIDENCE, plane_card, plane_graph, save_model, write_plane_model
 
 from dense_perception.geometry.camera import Intrinsics
@@ -104,3 +105,11 @@ def test_an_unknown_backend_names_the_known_ones(tmp_path: Path):
     with pytest.raises(BackendError, match='unknown backend "cuda".*auto, onnxruntime'):
         Predictor(path, backend='cuda')
     assert Predictor(path, backend='onnxruntime', threads=1).backend == 'onnxruntime-cpu'
+
+
+def test_an_inference_that_fails_is_said_and_the_next_one_works(tmp_path: Path):
+    predictor = Predictor(write_fragile_model(tmp_path / 'fragile.onnx'))
+    bright, dark = np.full((64, 80, 3), 255, np.uint8), np.zeros((64, 80, 3), np.uint8)
+    with pytest.raises(BackendError, match='failed on an image'):
+        predictor.predict(bright)
+    assert not predictor.predict(dark).labels.any()

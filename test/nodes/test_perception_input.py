@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from helpers.camera import INTRINSICS, Camera, half_red
+from helpers.fragile_model import write_fragile_model
 from helpers.graph import Graph, NodeProcess
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
@@ -192,3 +193,14 @@ def _with_card(text: str | None) -> bytes:
     from helpers.plane_model import plane_graph, save_model
     with tempfile.TemporaryDirectory() as folder:
         return save_model(Path(folder) / 'model.onnx', plane_graph(64, 80), text).read_bytes()
+
+
+def test_an_inference_that_fails_costs_one_frame(graph: Graph, tmp_path: Path):
+    scene = Scene(graph, model=write_fragile_model(tmp_path / 'fragile.onnx'))
+    status = scene.said('ONNX Runtime failed on an image', DiagnosticStatus.ERROR,
+                        scene.camera.publish)
+    values = {v.key: v.value for v in status.values}
+    assert int(values['refused']) > 0
+    assert not scene.masks
+    dark = np.zeros((240, 320, 3), np.uint8)
+    scene.until(lambda: scene.masks, 'masks of dark images', lambda: scene.camera.publish(dark))

@@ -46,7 +46,8 @@ def samples(folder: Path, limit: int | None = None) -> Iterator[Sample]:
     for shard, i in index[::step][:limit]:
         height, width = shard.labels[i].shape
         camera = shard.cameras[i].astype(float)
-        yield Sample(np.array(shard.images[i]), shard.depth[i].astype(np.float32),
+        # Images stay memory-mapped: not everyone who asks for samples looks at them.
+        yield Sample(np.asarray(shard.images[i]), shard.depth[i].astype(np.float32),
                      np.array(shard.labels[i]), Intrinsics(*camera[:4], width, height),
                      Mount(tuple(camera[4:7]), camera[7]))
 

@@ -18,5 +18,8 @@ class Backend(Protocol):
     """What diagnostics show, for example ``onnxruntime-cpu``."""
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run one batch: contiguous arrays by graph input name -> arrays by graph output name."""
+        """Run one batch: contiguous arrays by graph input name -> arrays by graph output name.
+
+        :raises BackendError: the runtime failed; the next batch may succeed.
+        """
         ...

@@ -51,7 +51,11 @@ class OnnxRuntimeBackend:
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+        try:
+            values = self._session.run(self._outputs, inputs)
+        except Exception as error:  # ONNX Runtime raises its own, undocumented classes
+            raise BackendError(f'ONNX Runtime failed on an image: {error}') from None
+        return dict(zip(self._outputs, values, strict=True))
 
 
 def _input_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
