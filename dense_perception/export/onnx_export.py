@@ -65,7 +65,7 @@ def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bo
     card = replace(card, weights_sha256=_weights_digest(model))
     model = copy.deepcopy(model).eval().float()
     if hasattr(model, 'fold_for_inference'):
-        model.fold_for_inference()
+        model.fold_for_inference(*card.input_size)
     graph = DeployGraph(model, card).eval()
     inputs = example_inputs(card, np.random.default_rng(0))
     proto = _to_onnx(graph, inputs, card)

@@ -41,8 +41,8 @@ def load_weights(folder: Path) -> tuple[nn.Module, ModelCard]:
                                'see "dense-perception-train --help"')
     try:
         card = ModelCard.from_json((folder / CARD).read_text())
-        model = create_model(card.variant)
+        model = create_model(card.variant, **card.options)
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (CardError, ValueError, RuntimeError) as error:
+    except (CardError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f'{folder}: {error}') from None
     return model, card

@@ -18,7 +18,8 @@ UNLABELLED = 255
 """Class id that stands for "no label" in every mask (mono8), never a class of a card."""
 
 DEPTH_CONVENTIONS = ('metric', 'inverse_affine', 'affine')
-RESIZE_RULES = ('stretch',)
+RESIZE_RULES = ('stretch', 'minimal', 'lower_bound', 'upper_bound')
+INTERPOLATIONS = ('linear', 'cubic')
 MOUNT_USES = ('none', 'optional')
 
 # Tensor names and layouts of the graph; B is always 1 today.
@@ -54,6 +55,10 @@ class ModelCard:
     ``inverse_affine`` (disparity up to scale and shift) or None without a depth output.
     ``mount`` is ``optional`` if the graph takes intrinsics, gravity and camera height: its depth
     is metric when all three are given and relative (up to one scale) when the height is 0.
+    ``variant`` and ``options`` are name and overrides of the registered model. ``resize`` and
+    ``resize_target`` (height, width) say how the model's training chose the network size for an
+    image, see ``inference.resize``; the graph itself has one size. ``interpolation`` is ``linear``
+    (averaging when it shrinks) or ``cubic``.
     """
 
     name: str
@@ -65,6 +70,8 @@ class ModelCard:
     outputs: tuple[str, ...]
     size_multiple: int = 32
     resize: str = 'stretch'
+    resize_target: tuple[int, int] | None = None
+    interpolation: str = 'linear'
     colour_order: str = 'rgb'
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
@@ -73,6 +80,7 @@ class ModelCard:
     canonical_focal: float | None = None
     mount: str = 'none'
     classes: tuple[ClassInfo, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
     training_data: str = ''
     commit: str = ''
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -98,6 +106,12 @@ class ModelCard:
                f'{self.size_multiple}')
         demand(self.resize in RESIZE_RULES,
                f'resize rule "{self.resize}" is unknown; known: {", ".join(RESIZE_RULES)}')
+        demand((self.resize == 'stretch') == (self.resize_target is None),
+               f'resize rule "{self.resize}" and resize_target {self.resize_target} do not fit: '
+               'all rules but "stretch" have a target (height, width)')
+        demand(self.interpolation in INTERPOLATIONS,
+               f'interpolation "{self.interpolation}" is unknown; known: '
+               f'{", ".join(INTERPOLATIONS)}')
         demand(self.colour_order == 'rgb',
                f'colour order "{self.colour_order}" is not supported; export with "rgb"')
         # A focal length that nobody applies would make every depth wrong by a factor.
@@ -162,7 +176,7 @@ class ModelCard:
             raw['classes'] = tuple(
                 ClassInfo(int(c['id']), str(c['name']), _colour(c['colour']))
                 for c in raw.get('classes', ()))
-            for key in ('tasks', 'outputs', 'mean', 'std', 'depth_range'):
+            for key in ('tasks', 'outputs', 'mean', 'std', 'depth_range', 'resize_target'):
                 if raw.get(key) is not None:
                     raw[key] = tuple(raw[key])
             return cls(**raw)

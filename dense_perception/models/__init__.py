@@ -6,6 +6,11 @@ declare_torchvision_ops()  # before timm is imported anywhere below
 
 # Each system registers its models when it is imported: a new one is one folder and one line here.
 from dense_perception.models import xnet  # noqa: E402
-from dense_perception.models.registry import create_model, list_models  # noqa: E402
+from dense_perception.models.registry import (  # noqa: E402
+    ModelEntry,
+    create_model,
+    list_models,
+    model_entry,
+)
 
-__all__ = ['create_model', 'list_models', 'xnet']
+__all__ = ['ModelEntry', 'create_model', 'list_models', 'model_entry', 'xnet']

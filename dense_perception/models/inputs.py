@@ -10,13 +10,35 @@ which no known mount looks like: where g is 0 the second channel is far from 0.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 MOUNT_CHANNELS = 2
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+HALF_MEAN = HALF_STD = (0.5, 0.5, 0.5)
 _FARTHEST = 50.0  # ground farther than this many camera heights looks like the horizon
 _SCALE = 0.25  # brings log(50) to about 1
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a model wants its images; the card of its model files says the same.
+
+    ``height``, ``width``: its usual size, and the one that MACs are counted at. ``multiple``: both
+    sides of any other size must be multiples of it. ``resize``, ``interpolation``: as in
+    ``inference.card.ModelCard``, with height and width as the target of the rule. ``mean``,
+    ``std``: of RGB in 0..1.
+    """
+
+    height: int
+    width: int
+    multiple: int = 32
+    resize: str = 'stretch'
+    interpolation: str = 'linear'
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
 
 
 def mount_channels(intrinsics: torch.Tensor, gravity: torch.Tensor, known: torch.Tensor,

@@ -1,20 +1,75 @@
-"""One place where models have names."""
+"""One place where models have names, and say what a person or a converter must know of them."""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import nn
 
-_ENTRIES: dict[str, Callable[..., nn.Module]] = {}
+from dense_perception.models.inputs import InputSpec
+
+Builder = TypeVar('Builder', bound=Callable[..., nn.Module])
+
+TASKS = ('depth', 'segmentation', 'normals', 'matting', 'classification', 'detection')
 
 
-def register_model(entry: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """Register a model: the function's name becomes the model's name."""
-    _ENTRIES[entry.__name__] = entry
-    return entry
+@dataclass(frozen=True)
+class ModelEntry:
+    """A registered model.
+
+    ``tasks``: what it predicts as registered, from :data:`TASKS`. ``input``: its usual
+    preprocessing and size. ``depth_convention``: of its depth, see ``inference.card``.
+    ``paper``: the publication, and its table or row where the model is one. ``licence``: of the
+    public weights of exactly this model; empty where there are none.
+    """
+
+    name: str
+    system: str
+    tasks: tuple[str, ...]
+    input: InputSpec
+    depth_convention: str | None
+    paper: str
+    licence: str
+    build: Callable[..., nn.Module]
+
+
+_ENTRIES: dict[str, ModelEntry] = {}
+
+
+def register_model(system: str, tasks: tuple[str, ...], input: InputSpec, paper: str,
+                   licence: str = '', depth_convention: str | None = None,
+                   ) -> Callable[[Builder], Builder]:
+    """Decorator: register a model; the function's name becomes the model's name.
+
+    The function takes fields of the system's configuration as keyword arguments. Parameters are
+    those of :class:`ModelEntry`; ``depth_convention`` defaults to ``metric`` for a depth task.
+    """
+    if unknown := sorted(set(tasks) - set(TASKS)):
+        raise ValueError(f'unknown tasks {unknown}; known: {", ".join(TASKS)}')
+    if 'depth' in tasks:
+        depth_convention = depth_convention or 'metric'
+
+    def register(build: Builder) -> Builder:
+        name = build.__name__
+        _ENTRIES[name] = ModelEntry(name, system, tasks, input, depth_convention, paper, licence,
+                                    build)
+        return build
+    return register
+
+
+def model_entry(name: str) -> ModelEntry:
+    """The entry of a registered model.
+
+    :raises ValueError: the name is unknown; the message lists the nearest ones.
+    """
+    if name not in _ENTRIES:
+        near = difflib.get_close_matches(name, _ENTRIES, n=5, cutoff=0.3) or sorted(_ENTRIES)
+        raise ValueError(f'unknown model "{name}"; did you mean one of {", ".join(near)}?')
+    return _ENTRIES[name]
 
 
 def create_model(name: str, **overrides: object) -> nn.Module:
@@ -26,10 +81,7 @@ def create_model(name: str, **overrides: object) -> nn.Module:
     :raises ValueError: the name is unknown; the message lists the nearest ones.
     :raises TypeError: an override is not a field of the system's configuration.
     """
-    if name not in _ENTRIES:
-        near = difflib.get_close_matches(name, _ENTRIES, n=5, cutoff=0.3) or sorted(_ENTRIES)
-        raise ValueError(f'unknown model "{name}"; did you mean one of {", ".join(near)}?')
-    return _ENTRIES[name](**overrides)
+    return model_entry(name).build(**overrides)
 
 
 def list_models(pattern: str = '*') -> list[str]:

@@ -20,11 +20,13 @@ from typing import Any
 
 import timm
 import torch
+import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import nn
 
-from dense_perception.models.encoders import HierarchicalEncoder, require_timm_model
+from dense_perception.models.encoders import create_encoder, require_timm_model
 from dense_perception.models.heads.dense import DenseHead
+from dense_perception.models.inputs import InputSpec
 from dense_perception.models.layers.reshape import ReShape, mix, neutral_value
 from dense_perception.models.registry import register_model
 
@@ -43,6 +45,8 @@ class XNetConfig:
     ``mix_with``: ``stem`` (xNet) or ``image`` (xNet-I). ``width``: channels of the PFP and the RS
     hidden layers; None = the decoder stem's. ``norm`` and ``act`` are those of RS, and of the
     decoder where its options say so. ``depth`` is the depth head's activation or None.
+    ``image_size``: (height, width) that position tables of Swin and ViT encoders are made for, 224
+    as in the published counts; pre-trained tables are resampled to it, so train with the crop's.
     ``mount_channels``: input channels beside RGB (see ``models.inputs``).
     """
 
@@ -59,6 +63,7 @@ class XNetConfig:
     max_depth: float = 10.0
     num_classes: int = 0
     mount_channels: int = 0
+    image_size: tuple[int, int] = (224, 224)
     pretrained: bool = False
 
     def __post_init__(self) -> None:
@@ -88,18 +93,19 @@ class XNet(nn.Module):
         self.config = config
         self.in_chans = 3 + config.mount_channels
         reshape = partial(ReShape, norm=NORMS[config.norm], act=ACTS[config.act])
-        self.encoder = HierarchicalEncoder(config.encoder, self.in_chans, config.pretrained,
-                                           **config.encoder_options)
+        self.encoder = create_encoder(config.encoder, (-1,), self.in_chans, config.pretrained,
+                                      config.image_size, **config.encoder_options)
+        scale = _decoder_stride(config.encoder, self.encoder.strides[-1])
         self.decoder = _Decoder(config, self.in_chans)
         stem_width = self.decoder.channels[0]
         width = config.width or stem_width
-        # RS: from the encoder's 1/32 to what it is mixed with: the stem's output at 1/4 (xNet)
-        # or the image itself (xNet-I).
+        # RS: from the encoder's last map to what it is mixed with: the stem's output at 1/4
+        # (xNet) or the image itself (xNet-I).
         if config.mix_with == 'stem':
-            self.reshape = reshape(self.encoder.out_channels, stem_width, STRIDE // 4,
+            self.reshape = reshape(self.encoder.channels[-1], stem_width, scale // 4,
                                    hidden=config.width)
         else:
-            self.reshape = reshape(self.encoder.out_channels, self.in_chans, STRIDE)
+            self.reshape = reshape(self.encoder.channels[-1], self.in_chans, scale)
         self.reshape.make_neutral(neutral_value(config.operation))
         # PFP: every decoder stage to 1/4, concatenated, fused by another RS to the pixel grid.
         self.pyramid = nn.ModuleList(
@@ -118,9 +124,23 @@ class XNet(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """What the heads read: float (B, width, H, W)."""
-        stages = self.decode(x, self.reshape(self.encoder(x)))
+        stages = self.decode(x, self.encode(x))
         levels = [rs(stage) for rs, stage in zip(self.pyramid, stages, strict=True)]
         return self.fuse(torch.cat(levels, dim=1))
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """What is mixed into the decoder: the encoder's last map, re-shaped."""
+        return self.reshape(self.encoder(self._encoder_image(x))[-1])
+
+    def _encoder_image(self, x: torch.Tensor) -> torch.Tensor:
+        """The image at the encoder's size: 14/16 of the decoder's for patches of 14.
+
+        Its tokens then lie at exactly 1/16 of the decoder's image, an integer for PixelShuffle.
+        """
+        if self.encoder.strides[-1] != 14:
+            return x
+        size = [side // 16 * 14 for side in x.shape[-2:]]
+        return F.interpolate(x, size=size, mode='bilinear')
 
     def decode(self, x: torch.Tensor, encoded: torch.Tensor) -> list[torch.Tensor]:
         """The decoder's four stages, at 1/4 to 1/32, with the encoded features mixed in."""
@@ -129,11 +149,14 @@ class XNet(nn.Module):
             return self.decoder.stages_of(self.decoder.stem(mix(x, encoded, operation)))
         return self.decoder.stages_of(mix(self.decoder.stem(x), encoded, operation))
 
-    def fold_for_inference(self) -> None:
+    def fold_for_inference(self, height: int, width: int) -> None:
         """Merge the last layer of the fusing RS into the head: two linear layers in a row.
 
-        In place, for export: at full resolution these layers cost more than their numbers say.
+        In place, for export at one size: at full resolution they cost more than their numbers say.
         """
+        if self.encoder.strides[-1] == 14:
+            height, width = height // 16 * 14, width // 16 * 14
+        self.encoder.fold_for_inference(height, width)
         first, second = self.fuse.fc2, self.head.linear
         with torch.no_grad():
             weight = second.weight[:, :, 0, 0] @ first.weight[:, :, 0, 0]
@@ -144,7 +167,7 @@ class XNet(nn.Module):
         self.fuse.fc2 = nn.Identity()
 
     def _check_size(self, x: torch.Tensor) -> None:
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if torch.compiler.is_compiling():
             return
         height, width = x.shape[-2:]
         if height % STRIDE or width % STRIDE:
@@ -177,7 +200,23 @@ class _Decoder(nn.Module):
         return outputs
 
 
-@register_model
+def _decoder_stride(name: str, stride: int) -> int:
+    """Pixels of the decoder's image per position of the encoder's last map.
+
+    :raises ValueError: PixelShuffle cannot bring that map to the decoder's grid.
+    """
+    if stride in (14, 16, 32):
+        return 16 if stride == 14 else stride
+    raise ValueError(f'the last map of encoder "{name}" is at 1/{stride}; xNet needs one '
+                     'that ends at 1/32, such as convnext_tiny, or a ViT with patches of 14 or 16')
+
+
+_PAPER = 'xNet'
+_NATIVE = InputSpec(224, 224)
+
+
+@register_model('xnet', ('depth', 'segmentation'), InputSpec(256, 320), 'this project',
+                'Apache-2.0')
 def xnet_small(**overrides: Any) -> XNet:
     """The shipped model: small enough for two CPU cores, depth and segmentation, mount-aware."""
     options = {
@@ -190,32 +229,26 @@ def xnet_small(**overrides: Any) -> XNet:
     return XNet(XNetConfig(**{**options, **overrides}))
 
 
-@register_model
+@register_model('xnet', ('depth',), _NATIVE, f'{_PAPER}, Table I, last row')
 def xnet_convnext_tiny_convnext_tiny(**overrides: Any) -> XNet:
     """ConvNeXt-T x ConvNeXt-T: the pair of the paper's ablation (Table I)."""
     return XNet(XNetConfig(**overrides))
 
 
-@register_model
-def xnet_swin_large_convnextv2_tiny(**overrides: Any) -> XNet:
+@register_model('xnet', ('depth',), _NATIVE, f'{_PAPER}, Tables II and IV: NYU Depth V2')
+def xnet_swinl_convnextv2t_nyu(**overrides: Any) -> XNet:
     """Swin-L x ConvNeXtV2-T: the paper's NYU Depth V2 pair."""
     return _swin_large('convnextv2_tiny.fcmae_ft_in22k_in1k', overrides)
 
 
-@register_model
-def xnet_swin_large_convnext_base(**overrides: Any) -> XNet:
-    """Swin-L x ConvNeXt-B: the paper's KITTI pair."""
-    return _swin_large('convnext_base.fb_in22k', {'max_depth': 80.0, **overrides})
-
-
-@register_model
-def xnet_swin_large_convnext_large(**overrides: Any) -> XNet:
-    """Swin-L x ConvNeXt-L: the paper's ADE20K pair."""
-    return _swin_large('convnext_large.fb_in22k',
-                       {'depth': None, 'num_classes': 150, **overrides})
+@register_model('xnet', ('depth',), InputSpec(256, 256), f'{_PAPER}, Table II: NYU Depth V2')
+def xnet_dinov2l_convnextv2b_nyu(**overrides: Any) -> XNet:
+    """DINOv2-L x ConvNeXtV2-B: the paper's best NYU Depth V2 pair."""
+    options = {'encoder': 'vit_large_patch14_dinov2.lvd142m',
+               'decoder': 'convnextv2_base.fcmae_ft_in22k_in1k'}
+    return XNet(XNetConfig(**{**options, **overrides}))
 
 
 def _swin_large(decoder: str, overrides: Mapping[str, Any]) -> XNet:
-    options = {'encoder': 'swin_large_patch4_window12_384.ms_in22k', 'decoder': decoder,
-               'encoder_options': {'strict_img_size': False}}
+    options = {'encoder': 'swin_large_patch4_window12_384.ms_in22k', 'decoder': decoder}
     return XNet(XNetConfig(**{**options, **overrides}))

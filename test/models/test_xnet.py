@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='the models need torch')
 
 from dense_perception.models import create_model, list_models  # noqa: E402
-from dense_perception.models.encoders import HierarchicalEncoder  # noqa: E402
+from dense_perception.models.encoders import create_encoder  # noqa: E402
 from dense_perception.models.xnet import XNet, XNetConfig  # noqa: E402
 
 TINY = {'encoder': 'mobilenetv4_conv_small_050', 'decoder': 'convnext_atto'}
@@ -41,7 +41,7 @@ def test_neutral_mixing_leaves_the_decoder_as_timm_trained_it(mix_with, operatio
                                for k, v in model.decoder.state_dict().items()})
     x = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
-        stages = model.decode(x, model.reshape(model.encoder(x)))
+        stages = model.decode(x, model.encode(x))
         for ours, theirs in zip(stages, reference(x), strict=True):
             torch.testing.assert_close(ours, theirs)
 
@@ -66,9 +66,9 @@ def test_outputs_lie_on_the_pixel_grid(size):
 
 
 def test_encoder_turns_swin_features_channels_first():
-    encoder = HierarchicalEncoder('swin_tiny_patch4_window7_224', strict_img_size=False).eval()
+    encoder = create_encoder('swin_tiny_patch4_window7_224', image_size=(224, 224)).eval()
     with torch.no_grad():
-        assert encoder(torch.zeros(1, 3, 64, 96)).shape == (1, encoder.out_channels, 2, 3)
+        assert encoder(torch.zeros(1, 3, 64, 96))[-1].shape == (1, encoder.channels[-1], 2, 3)
 
 
 def test_folding_the_head_changes_nothing():
@@ -76,7 +76,7 @@ def test_folding_the_head_changes_nothing():
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         before = model(x)
-        model.fold_for_inference()
+        model.fold_for_inference(64, 64)
         after = model(x)
     for name in before:
         torch.testing.assert_close(after[name], before[name], rtol=1e-4, atol=1e-5)
@@ -90,7 +90,7 @@ def test_errors_say_what_would_be_right():
     with pytest.raises(ValueError, match='similar:.*convnext_tiny'):
         tiny(encoder='convnext_tny')
     with pytest.raises(ValueError, match='ends at 1/32'):
-        tiny(encoder='vit_tiny_patch16_224')
+        tiny(encoder='vit_small_patch32_224', encoder_options={'patch_size': 8})
     with pytest.raises(ValueError, match='not a ConvNeXt'):
         tiny(decoder='resnet18')
     with pytest.raises(ValueError, match='choose from multiply, add'):
