@@ -14,6 +14,7 @@ from dense_perception.inference import card as names
 from dense_perception.inference.backends import load_backend
 from dense_perception.inference.model_file import ModelFile
 from dense_perception.inference.prediction import Prediction
+from dense_perception.inference.resize import network_size
 
 
 class Predictor:
@@ -56,6 +57,15 @@ class Predictor:
     def network_image(self) -> np.ndarray:
         """The last image as the network saw it: uint8 (H, W, 3) RGB, overwritten by the next."""
         return self._resized
+
+    def size_advice(self, width: int, height: int) -> str | None:
+        """Why another export would suit images of this size better; None if this one is right."""
+        better = network_size((height, width), self.card)
+        if better == self.card.input_size:
+            return None
+        return (f'model {self.card.name} was trained to see images of {width}x{height} at '
+                f'{better[1]}x{better[0]}, this file stretches them to {self.card.input_width}x'
+                f'{self.card.input_height}: export it again with --image-size {width}x{height}')
 
     def predict(self, image: np.ndarray, intrinsics: Intrinsics | None = None,
                 mount: Mount | None = None, colour_order: str = 'rgb') -> Prediction:
@@ -100,6 +110,9 @@ class Predictor:
         height, width = self.card.input_size
         if image.shape[:2] == (height, width):
             np.copyto(self._resized, image)
+        elif self.card.interpolation == 'cubic':
+            # As the networks that ask for it were trained: four by four pixels, even to shrink.
+            cv2.resize(image, (width, height), dst=self._resized, interpolation=cv2.INTER_CUBIC)
         else:
             # Bilinear sampling skips pixels when it shrinks by more than 2, and what aliases the
             # network reads as depth; so halve first, which averages every pixel.

@@ -74,6 +74,7 @@ class FrameWorker:
             return
         self._conditions.clear('image')
         height, width = pixels.shape[:2]
+        self._check_network_size(width, height)
         calibration = self._camera.calibration(width, height)
         reading = self._read_mount(msg.header)
         converted = time.perf_counter()
@@ -139,6 +140,13 @@ class FrameWorker:
             return math.nan
         now = self._clock.now()
         return (now - Time.from_msg(stamp, now.clock_type)).nanoseconds * 1e-6
+
+    def _check_network_size(self, width: int, height: int) -> None:
+        advice = self._predictor.size_advice(width, height)
+        if advice is None:
+            self._conditions.clear('network_size')
+        else:
+            self._conditions.raise_('network_size', Level.WARN, advice)
 
     def _check_size(self, largest: int) -> None:
         if largest > dds.SEGMENT_BYTES and dds.shipped_profile_in_use():

@@ -113,3 +113,25 @@ def test_an_inference_that_fails_is_said_and_the_next_one_works(tmp_path: Path):
     with pytest.raises(BackendError, match='failed on an image'):
         predictor.predict(bright)
     assert not predictor.predict(dark).labels.any()
+
+
+def test_cubic_models_see_what_cubic_resizing_gives(tmp_path: Path):
+    image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    card = plane_card(interpolation='cubic').to_json()
+    predictor = Predictor(save_model(tmp_path / 'cubic.onnx', plane_graph(64, 80), card))
+    predictor.predict(image, colour_order='bgr')
+    expected = cv2.resize(image, (80, 64), interpolation=cv2.INTER_CUBIC)[..., ::-1]
+    np.testing.assert_array_equal(predictor.network_image, expected)
+
+
+def test_another_size_is_proposed_where_the_rule_would_choose_one(tmp_path: Path):
+    card = plane_card(resize='minimal', resize_target=(64, 64), size_multiple=16).to_json()
+    predictor = Predictor(save_model(tmp_path / 'rule.onnx', plane_graph(64, 80), card))
+    advice = predictor.size_advice(640, 320)
+    assert advice is not None and '640x320 at 128x64' in advice and '80x64' in advice
+    assert '--image-size 640x320' in advice
+    assert predictor.size_advice(400, 320) is None
+
+
+def test_a_model_that_stretches_has_no_other_size(predictor: Predictor):
+    assert predictor.size_advice(3840, 160) is None

@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from helpers.camera import INTRINSICS, Camera, half_red
 from helpers.fragile_model import write_fragile_model
 from helpers.graph import Graph, NodeProcess
+from helpers.plane_model import plane_card, plane_graph, save_model
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -204,3 +205,13 @@ def test_an_inference_that_fails_costs_one_frame(graph: Graph, tmp_path: Path):
     assert not scene.masks
     dark = np.zeros((240, 320, 3), np.uint8)
     scene.until(lambda: scene.masks, 'masks of dark images', lambda: scene.camera.publish(dark))
+
+
+def test_a_network_size_that_the_model_was_not_trained_for_is_said(graph: Graph, tmp_path: Path):
+    card = plane_card(resize='minimal', resize_target=(64, 64), size_multiple=16)
+    path = save_model(tmp_path / 'wide.onnx', plane_graph(64, 80), card.to_json())
+    scene = Scene(graph, model=path, **MOUNTED)
+    wide = np.zeros((160, 320, 3), np.uint8)
+    scene.said('export it again with --image-size 320x160', DiagnosticStatus.WARN,
+               lambda: scene.camera.publish(wide))
+    scene.until_works()
