@@ -14,10 +14,6 @@ pytest.importorskip('mujoco', reason='the training package needs mujoco')
 from dense_perception_training.config import Recipe, RecipeError  # noqa: E402
 from dense_perception_training.data import Augmentation, StepBatches, class_weights  # noqa: E402
 from dense_perception_training.evaluate import baseline, evaluate, write_metrics  # noqa: E402
-from dense_perception_training.losses import (  # noqa: E402
-    log_height_depth_loss,
-    segmentation_loss,
-)
 from dense_perception_training.shards import ShardError, list_shards, write_shard  # noqa: E402
 from dense_perception_training.train import (  # noqa: E402
     NotANumberError,
@@ -95,36 +91,6 @@ def test_batches_follow_from_seed_and_step_alone(data: Path):
     for key, value in first[11].items():
         torch.testing.assert_close(value, again[11][key], equal_nan=True)
     assert not torch.equal(first[11]['image'], other[11]['image'])
-
-
-def test_depth_loss_is_zero_for_the_truth_and_blind_to_scale_without_mount():
-    depth = torch.rand(2, 16, 16) * 5 + 0.5
-    depth[:, :3] = float('nan')
-    height = torch.tensor([0.5, 1.5])
-    log_ratio = torch.log(torch.nan_to_num(depth, nan=1.0) / height.view(-1, 1, 1))
-    known, unknown = torch.ones(2), torch.zeros(2)
-    for flags in (known, unknown):
-        losses = log_height_depth_loss(log_ratio, depth, height, flags, 80.0)
-        assert [round(v.item(), 5) for v in losses] == [0.0, 0.0]
-    shifted = log_ratio + 0.7
-    assert log_height_depth_loss(shifted, depth, height, known, 80.0)[0].item() == (
-        pytest.approx(0.7, abs=1e-4))
-    assert log_height_depth_loss(shifted, depth, height, unknown, 80.0)[0].item() == (
-        pytest.approx(0.07, abs=1e-4))
-    empty = log_height_depth_loss(log_ratio, torch.full_like(depth, float('nan')), height, known,
-                                  80.0)
-    assert [v.item() for v in empty] == [0.0, 0.0]
-
-
-def test_unlabelled_pixels_do_not_count():
-    logits = torch.randn(1, 3, 4, 4)
-    labels = torch.randint(0, 3, (1, 4, 4))
-    labels[0, 0] = 255
-    changed = logits.clone()
-    changed[:, :, 0] += torch.randn(1, 3, 4)
-    weights = torch.ones(3)
-    same = [segmentation_loss(x, labels, weights) for x in (logits, changed)]
-    assert same[0] == same[1]
 
 
 def test_rare_classes_weigh_more(data: Path):

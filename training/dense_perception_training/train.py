@@ -36,7 +36,7 @@ from dense_perception.models.inputs import IMAGENET_MEAN, IMAGENET_STD, normalis
 from dense_perception.world.classes import CLASSES
 from dense_perception_training.config import Recipe, RecipeError
 from dense_perception_training.data import StepBatches, class_weights
-from dense_perception_training.losses import log_height_depth_loss, segmentation_loss
+from dense_perception_training.losses import Criterion, CrossEntropy, HeightNormalisedLog, Term
 from dense_perception_training.shards import ShardError
 
 _SAVE_EVERY, _LOG_EVERY = 200, 20
@@ -58,8 +58,11 @@ class Trainer:
             self.model, avg_fn=Average(recipe.ema_decay), use_buffers=True)
         self.optimiser = torch.optim.AdamW(_decay_groups(self.model, recipe.weight_decay), lr=0.0,
                                            fused=True)
-        self.weights = class_weights(Path(recipe.data), self.model.config.num_classes
-                                     ).to(self.device)
+        weights = class_weights(Path(recipe.data), self.model.config.num_classes)
+        self.criterion = Criterion([
+            Term('depth', HeightNormalisedLog(recipe.gradient_weight, far=recipe.depth_far)),
+            Term('labels', CrossEntropy(weights=tuple(weights.tolist())),
+                 recipe.segmentation_weight)])
         self.step = 0
         self.checkpoint = run / 'checkpoint.pt'
         if self.checkpoint.exists():
@@ -109,12 +112,8 @@ class Trainer:
                        data['known'])
         with torch.autocast(self.device.type, torch.bfloat16):
             outputs = self.parallel(x.contiguous(memory_format=torch.channels_last))
-        depth, gradient = log_height_depth_loss(
-            outputs['depth'].float(), data['depth'],
-            torch.where(data['known'] > 0, data['camera_height'], data['true_height']),
-            data['known'], recipe.depth_far)
-        labels = segmentation_loss(outputs['logits'].float(), data['labels'], self.weights)
-        loss = depth + recipe.gradient_weight * gradient + recipe.segmentation_weight * labels
+        losses = self.criterion(outputs, data)
+        loss = losses['loss']
         if not torch.isfinite(loss):
             torch.save(batch, self.run / 'not_finite_batch.pt')
             raise NotANumberError(f'loss is {loss.item()} at step {self.step}; the batch is in '
@@ -125,8 +124,7 @@ class Trainer:
         self.optimiser.step()
         if self.rank == 0:
             self.ema.update_parameters(self.model)
-        return {'loss': loss.item(), 'depth': depth.item(), 'gradient': gradient.item(),
-                'labels': labels.item()}
+        return {name: value.item() for name, value in losses.items()}
 
     def save(self) -> None:
         """Write the checkpoint; the previous one survives until the new one is whole."""

@@ -1,0 +1,31 @@
+"""Losses: each takes the model's outputs and a batch, and gives one scalar.
+
+A loss is a frozen dataclass of its options, called as ``loss(outputs, batch)``. ``outputs`` is the
+model's dict, ``batch`` that of ``data``: ``depth`` float (B, H, W) metres with NaN unknown,
+``labels`` int64 (B, H, W) with 255 unknown, ``normals`` float (B, 3, H, W) with NaN unknown, ...
+A batch without a single valid pixel gives 0 with a gradient of 0, never NaN.
+"""
+
+from dense_perception_training.losses.base import (
+    LOSSES,
+    Criterion,
+    Loss,
+    LossError,
+    Term,
+    make_loss,
+    register_loss,
+)
+from dense_perception_training.losses.depth import (
+    AffineInvariantL1,
+    DepthRegression,
+    GradientMatching,
+    HeightNormalisedLog,
+    RelativeSquared,
+    SILog,
+)
+from dense_perception_training.losses.normals import NormalAngle, NormalL2
+from dense_perception_training.losses.segmentation import CrossEntropy, Dice, Focal
+
+__all__ = ['LOSSES', 'AffineInvariantL1', 'Criterion', 'CrossEntropy', 'DepthRegression', 'Dice',
+           'Focal', 'GradientMatching', 'HeightNormalisedLog', 'Loss', 'LossError', 'NormalAngle',
+           'NormalL2', 'RelativeSquared', 'SILog', 'Term', 'make_loss', 'register_loss']

@@ -1,0 +1,113 @@
+"""What every loss is, how a recipe names it, and the weighted sum of several."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+class Loss(Protocol):
+    """Callable with the model's outputs and the batch; gives a scalar."""
+
+    def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
+        """The loss of one batch."""
+
+
+class LossError(ValueError):
+    """A loss that does not exist, has no such option, or misses what it compares."""
+
+
+LOSSES: dict[str, type] = {}
+"""Name in a recipe -> class."""
+
+Class = TypeVar('Class', bound=type)
+
+
+def register_loss(name: str):
+    """Decorator: make a loss known to recipes under ``name``."""
+    def register(cls: Class) -> Class:
+        LOSSES[name] = cls
+        return cls
+    return register
+
+
+def make_loss(name: str, **options: Any) -> Loss:
+    """A loss by its name in a recipe.
+
+    :raises LossError: there is no such loss or option; the message says which there are.
+    """
+    if name not in LOSSES:
+        near = difflib.get_close_matches(name, LOSSES, n=3, cutoff=0.4) or sorted(LOSSES)
+        raise LossError(f'unknown loss "{name}"; did you mean {" or ".join(near)}?')
+    known = [f.name for f in fields(LOSSES[name])]
+    for option in options:
+        if option not in known:
+            raise LossError(f'loss "{name}" has no option "{option}"; it has '
+                            f'{", ".join(known) or "none"}')
+    return LOSSES[name](**options)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a criterion: ``name`` in logs, the loss, its weight."""
+
+    name: str
+    loss: Loss
+    weight: float = 1.0
+
+
+class Criterion:
+    """Weighted sum of losses.
+
+    >>> criterion = Criterion.from_config([{'loss': 'silog', 'weight': 1.0}])
+    """
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        if not terms:
+            raise LossError('a recipe needs at least one loss')
+        self.terms = tuple(terms)
+
+    @classmethod
+    def from_config(cls, config: Sequence[Mapping[str, Any]]) -> Criterion:
+        """From a recipe's list of ``{loss: NAME, weight: W, <options>}``.
+
+        :raises LossError: a loss or option that does not exist.
+        """
+        terms: list[Term] = []
+        for entry in config:
+            if 'loss' not in entry:
+                raise LossError(f'{dict(entry)} names no loss; write "loss: silog", for example')
+            options = {k: v for k, v in entry.items() if k not in ('loss', 'weight')}
+            name = str(entry['loss'])
+            taken = sum(t.name.split('#')[0] == name for t in terms)
+            terms.append(Term(f'{name}#{taken + 1}' if taken else name,
+                              make_loss(name, **options), float(entry.get('weight', 1.0))))
+        return cls(terms)
+
+    def __call__(self, outputs: Tensors, batch: Tensors) -> dict[str, torch.Tensor]:
+        """Every term's unweighted loss by name, and their weighted sum as ``loss``."""
+        parts = {term.name: term.loss(outputs, batch) for term in self.terms}
+        total = sum(term.weight * parts[term.name] for term in self.terms)
+        return {'loss': torch.as_tensor(total), **parts}
+
+
+def wanted(tensors: Tensors, name: str, what: str) -> torch.Tensor:
+    """``tensors[name]``.
+
+    :raises LossError: it is not there; the message says what is.
+    """
+    if name not in tensors:
+        raise LossError(f'the loss needs "{name}" of the {what}, which has '
+                        f'{", ".join(sorted(tensors))}')
+    return tensors[name]
+
+
+def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean of ``values`` where ``mask``; 0 (with gradient 0) where there is none."""
+    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)

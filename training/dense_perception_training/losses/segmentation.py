@@ -1,0 +1,103 @@
+"""Segmentation losses. Labels are int64 (B, H, W); 255 does not count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from dense_perception.inference.card import UNLABELLED
+from dense_perception_training.losses.base import (
+    LossError,
+    Tensors,
+    masked_mean,
+    register_loss,
+    wanted,
+)
+
+
+def _logits_and_labels(outputs: Tensors, batch: Tensors, name: str = 'logits',
+                       ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (B, C, H, W), resized bilinearly where they are coarser, and labels (B, H, W).
+
+    :raises LossError: a label beyond the classes.
+    """
+    logits = wanted(outputs, name, 'model').float()
+    labels = wanted(batch, 'labels', 'batch')
+    if logits.shape[-2:] != labels.shape[-2:]:
+        logits = F.interpolate(logits, size=labels.shape[-2:], mode='bilinear')
+    highest = torch.where(labels == UNLABELLED, 0, labels).max()
+    if highest >= logits.shape[1] or labels.min() < 0:
+        raise LossError(f'labels go from {int(labels.min())} to {int(highest)}, the model has '
+                        f'{logits.shape[1]} classes (0..{logits.shape[1] - 1}, {UNLABELLED} for '
+                        'unknown)')
+    return logits, labels
+
+
+@register_loss('cross_entropy')
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Cross-entropy, with the auxiliary head where the model gives ``aux_logits``.
+
+    ``auxiliary``: its weight (DPT .2, UPerNet .4). ``weights``: of the classes, or None.
+    """
+
+    auxiliary: float = 0.2
+    smoothing: float = 0.0
+    weights: tuple[float, ...] | None = None
+
+    def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
+        """See the class."""
+        loss = self._of(outputs, batch, 'logits')
+        if 'aux_logits' in outputs:
+            loss = loss + self.auxiliary * self._of(outputs, batch, 'aux_logits')
+        return loss
+
+    def _of(self, outputs: Tensors, batch: Tensors, name: str) -> torch.Tensor:
+        logits, labels = _logits_and_labels(outputs, batch, name)
+        if not (labels != UNLABELLED).any():
+            return (logits * 0).sum()
+        weights = None if self.weights is None else logits.new_tensor(self.weights)
+        return F.cross_entropy(logits, labels, weights, ignore_index=UNLABELLED,
+                               label_smoothing=self.smoothing)
+
+
+@register_loss('dice')
+@dataclass(frozen=True)
+class Dice:
+    """1 - soft Dice, averaged over the classes present in the batch's truth."""
+
+    smooth: float = 1.0
+
+    def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
+        """See the class."""
+        logits, labels = _logits_and_labels(outputs, batch)
+        valid = (labels != UNLABELLED).unsqueeze(1)
+        probability = torch.where(valid, logits.softmax(1), 0.0)
+        truth = _one_hot(labels, logits.shape[1])
+        overlap = (probability * truth).sum((0, 2, 3))
+        size = probability.sum((0, 2, 3)) + truth.sum((0, 2, 3))
+        dice = 1 - (2 * overlap + self.smooth) / (size + self.smooth)
+        return masked_mean(dice, truth.sum((0, 2, 3)) > 0)
+
+
+@register_loss('focal')
+@dataclass(frozen=True)
+class Focal:
+    """Focal loss (Lin 2017) of the softmax: mean of -(1 - p)^gamma log p."""
+
+    gamma: float = 2.0
+
+    def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
+        """See the class."""
+        logits, labels = _logits_and_labels(outputs, batch)
+        log_p = -F.cross_entropy(logits, labels, ignore_index=UNLABELLED, reduction='none')
+        return masked_mean(-(1 - log_p.exp()) ** self.gamma * log_p, labels != UNLABELLED)
+
+
+def _one_hot(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """One-hot labels, float (B, C, H, W); all zero where unlabelled."""
+    known = labels != UNLABELLED
+    hot = F.one_hot(torch.where(known, labels, 0), classes).permute(0, 3, 1, 2)
+    return hot * known.unsqueeze(1)
