@@ -11,7 +11,8 @@ import numpy as np
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.mount import Mount
 from dense_perception.inference import card as names
-from dense_perception.inference.backends import load_backend
+from dense_perception.inference.backends import Backend, load_backend
+from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.resize import network_size
@@ -34,8 +35,11 @@ class Predictor:
 
     def __init__(self, model: str | Path, backend: str = 'auto', threads: int = 0) -> None:
         self.model = ModelFile.open(model)
-        self.card = self.model.card
-        self._backend = load_backend(self.model, backend, threads)
+        self._serve(self.model.card, load_backend(self.model, backend, threads))
+
+    def _serve(self, card: ModelCard, backend: Backend) -> None:
+        self.card = card
+        self._backend = backend
         self._resized = np.empty((*self.card.input_size, 3), np.uint8)
 
     @property
