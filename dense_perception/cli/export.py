@@ -1,4 +1,4 @@
-"""``dense-perception export``: trained weights -> model file."""
+"""``dense-perception export``: weights -> model file."""
 
 from __future__ import annotations
 
@@ -7,40 +7,63 @@ from dataclasses import replace
 from pathlib import Path
 
 from dense_perception.cli.command import CommandError
-from dense_perception.inference.card import CardError
+from dense_perception.cli.sizes import add_size_options, parse_sizes
+from dense_perception.inference.card import ModelCard
+from dense_perception.inference.model_file import DATA_SUFFIX
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('weights', type=Path,
-                        help='folder with weights.safetensors and card.json (a training run)')
+    parser.add_argument('source', help='folder with weights.safetensors and card.json (a training '
+                        'run, or what convert wrote); with --random-weights a variant')
     parser.add_argument('--out', type=Path, required=True, help='model file to write (.onnx)')
-    parser.add_argument('--size', help='input size HEIGHTxWIDTH; default: that of the card')
+    add_size_options(parser)
     parser.add_argument('--half-weights', action='store_true',
                         help='store large weights as float16: half the file, computed in float32')
+    parser.add_argument('--random-weights', action='store_true',
+                        help='export a variant as it is before training: for timing, not for use')
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, check parity with PyTorch, and say how well it holds."""
-    from dense_perception.export.onnx_export import ExportError, export_model
+    from dense_perception.export.cards import sized
     from dense_perception.export.weights import WeightsError, load_weights
+    sizes = parse_sizes(args)
     try:
-        model, card = load_weights(args.weights)
-        if args.size:
-            height, width = _size(args.size)
-            card = replace(card, input_height=height, input_width=width)
-        parity = export_model(model, replace(card, name=args.out.stem), args.out,
-                              args.half_weights)
-    except (WeightsError, CardError, ExportError) as error:
+        if args.random_weights:
+            model, card = _random(args.source)
+        else:
+            model, card = load_weights(Path(args.source))
+        write(model, sized(card, **sizes), args.out, args.half_weights)
+    except (WeightsError, ValueError) as error:
         raise CommandError(str(error)) from None
-    print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; against PyTorch: largest relative '
-          f'depth error {parity.depth_error:.1e}, labels that differ {parity.labels_differ:.1e}')
     return 0
 
 
-def _size(text: str) -> tuple[int, int]:
+def write(model: object, card: ModelCard, out: Path, half_weights: bool) -> None:
+    """Export to ``out`` and print size and parity; also the end of ``convert --export``.
+
+    :raises CommandError: it cannot be exported faithfully, or not written there.
+    """
+    from dense_perception.export.onnx_export import ExportError, export_model
+    if out.suffix != '.onnx':
+        raise CommandError(f'{out} does not end in .onnx, by which runtimes know a model file')
     try:
-        height, width = (int(part) for part in text.lower().split('x'))
-    except ValueError:
-        raise CommandError(f'--size {text} is not HEIGHTxWIDTH, for example 256x320') from None
-    return height, width
+        parity = export_model(model, replace(card, name=out.stem), out, half_weights)
+    except ExportError as error:
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        raise CommandError(f'cannot write {out}: {error.strerror}') from None
+    data = out.with_name(out.name + DATA_SUFFIX)
+    size = sum(file.stat().st_size for file in (out, data) if file.is_file())
+    beside = f' (weights in {data.name}, which belongs beside it)' if data.is_file() else ''
+    print(f'{out}: {card.input_width}x{card.input_height}, {size / 1e6:.1f} MB{beside}; against '
+          f'PyTorch: largest relative depth error {parity.depth_error:.1e}, labels that differ '
+          f'{parity.labels_differ:.1e}')
+
+
+def _random(variant: str) -> tuple[object, ModelCard]:
+    from dense_perception.export.cards import card_for
+    from dense_perception.models import create_model
+    card = card_for(variant, training_data='none: random weights', licence='')
+    return create_model(variant), card

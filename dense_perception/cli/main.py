@@ -13,7 +13,7 @@ from dense_perception.cli.command import CommandError
 COMMANDS = {
     'demo': 'play a source through the perception node, then picture and measure the result',
     'benchmark': 'measure the pipeline, the cloud or a model on this machine',
-    'models': 'list model files and variants to train, or print the card of a model file',
+    'models': 'list model files and variants, or say everything about one of them',
     'export': 'write a model file from trained weights',
 }
 """Subcommand -> summary. Module ``dense_perception.cli.<subcommand>`` has ``add_arguments``

@@ -3,46 +3,158 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
 from dense_perception.cli.command import CommandError
+from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile, ModelFileError, list_shipped
+
+_COLUMNS = ('name', 'task', 'size', 'paper')
+_NO_VARIANTS = 'not listed, torch or timm is not installed (models extra)'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     actions = parser.add_subparsers(dest='action', required=True, metavar='list|info')
-    lister = actions.add_parser('list', help='shipped model files and variants to train')
-    lister.add_argument('pattern', nargs='?', default='*', help="shell pattern, e.g. 'xnet*'")
-    info = actions.add_parser('info', help='the card of a model file, as JSON')
-    info.add_argument('model', help='model file or name of a shipped model')
+    lister = actions.add_parser('list', help='shipped model files and variants to build')
+    lister.add_argument('filter', nargs='?', default='',
+                        help="part of a name, or a shell pattern such as 'xnet*nyu'")
+    info = actions.add_parser('info', help='everything about a model file or a variant')
+    info.add_argument('model', help='model file, shipped model or variant')
+    for action, what in ((lister, 'a list of objects, with parameters and GMACs'),
+                         (info, 'one object')):
+        action.add_argument('--json', action='store_true', help=f'as JSON: {what}')
 
 
 def run(args: argparse.Namespace) -> int:
-    """List models or print a card."""
+    """List models or describe one."""
     if args.action == 'info':
-        return _info(args.model)
-    print('shipped model files:')
-    for name in list_shipped():
-        print(f'  {name}')
-    # Robots have no torch; there the list ends with what can be run.
-    try:
-        from dense_perception.models import list_models
-    except ModuleNotFoundError as error:
-        print(f'variants to train: not listed, {error.name} is not installed (models extra)')
-        return 0
-    print('variants to train:')
-    for name in list_models(args.pattern):
-        print(f'  {name}')
+        found = _info(args.model)
+        print(json.dumps(found, indent=1) if args.json else '\n'.join(_lines(found)))
+    elif args.json:
+        print(json.dumps(_objects(args.filter), indent=1))
+    else:
+        _print_list(args.filter)
     return 0
 
 
-def _info(model: str) -> int:
+def _print_list(text: str) -> None:
+    """Names and facts that need no model to be built."""
+    print('shipped model files:')
+    for name in _matching(list_shipped(), text):
+        print(f'  {name}')
+    registry = _registry()
+    if registry is None:
+        print(f'variants: {_NO_VARIANTS}')
+        return
+    rows = [_described(registry.model_entry(name))
+            for name in _matching(registry.list_models(), text)]
+    table = [[str(row[column]) for column in _COLUMNS] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table)] if table else []
+    print('variants (parameters and GMACs: --json, or "models info NAME"):')
+    for row in table:
+        print('  ' + '  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """One object per name; ``model_file`` is the path of the shipped file of that name."""
+    files = {}
+    for name in _matching(list_shipped(), text):
+        model = ModelFile.open(name)
+        files[name] = _of_card(model.card) | {'model_file': str(model.path)}
+    registry = _registry()
+    if registry is None:
+        print(f'variants: {_NO_VARIANTS}', file=sys.stderr)
+    names = _matching(registry.list_models(), text) if registry else []
+    from tqdm import tqdm
+    variants = {}
+    for name in tqdm(names, 'counting', file=sys.stderr, disable=not sys.stderr.isatty()):
+        variants[name] = _described(registry.model_entry(name)) | _costs(name) | {
+            'model_file': files.get(name, {}).get('model_file')}
+    return sorted((files | variants).values(), key=lambda found: found['name'])
+
+
+def _info(model: str) -> dict[str, Any]:
+    """A model file with its card, or a variant; files come first."""
     try:
         found = ModelFile.open(model)
     except ModelFileError as error:
-        raise CommandError(str(error)) from None
-    print(json.dumps({'file': str(found.path), 'sha256': found.sha256,
-                      'card': asdict(found.card)}, indent=1))
-    return 0
+        registry = _registry()
+        if model.endswith('.onnx'):
+            raise CommandError(str(error)) from None
+        if registry is None:
+            raise CommandError(f'{error}; variants: {_NO_VARIANTS}') from None
+        try:
+            return _described(registry.model_entry(model)) | _costs(model)
+        except ValueError as unknown:
+            raise CommandError(f'{error}; and {unknown}') from None
+    card = found.card
+    registry = _registry()
+    known = registry is not None and card.variant in registry.list_models()
+    return {'file': str(found.path), 'sha256': found.sha256,
+            **(_costs(card.variant, card.options, card.input_size) if known else {}),
+            'card': asdict(card)}
+
+
+def _described(entry: Any) -> dict[str, Any]:
+    """What the registry says of a variant; several tasks are joined by "+"."""
+    return {'name': entry.name, 'system': entry.system, 'task': '+'.join(entry.tasks),
+            'size': f'{entry.input.width}x{entry.input.height}', 'input': asdict(entry.input),
+            'depth_convention': entry.depth_convention, 'licence': entry.licence,
+            'paper': entry.paper}
+
+
+def _of_card(card: ModelCard) -> dict[str, Any]:
+    """The same of a shipped file, for machines without torch; nothing is counted there."""
+    spec = {'height': card.input_height, 'width': card.input_width,
+            'multiple': card.size_multiple, 'resize': card.resize,
+            'interpolation': card.interpolation, 'mean': card.mean, 'std': card.std}
+    return {'name': card.name, 'system': card.system, 'task': '+'.join(card.tasks),
+            'size': f'{card.input_width}x{card.input_height}', 'input': spec,
+            'depth_convention': card.depth_convention, 'licence': card.licence, 'paper': '',
+            'params': None, 'gmacs': None}
+
+
+def _costs(variant: str, options: Any = None, size: tuple[int, int] | None = None,
+           ) -> dict[str, Any]:
+    """Parameters (exact) and GMACs at ``size`` (height, width) or the variant's own."""
+    from dense_perception.models import model_entry
+    from dense_perception.models.complexity import complexity, meta_model
+    spec = model_entry(variant).input
+    costs = complexity(meta_model(variant, **(options or {})),
+                       *(size or (spec.height, spec.width)))
+    return {'params': costs.params, 'gmacs': round(costs.macs / 1e9, 3)}
+
+
+def _registry() -> Any:
+    """The models package, or None on a robot, which has no torch."""
+    try:
+        import dense_perception.models as registry
+    except ModuleNotFoundError:
+        return None
+    return registry
+
+
+def _matching(names: Iterable[str], text: str) -> list[str]:
+    pattern = text if set('*?[') & set(text) else f'*{text}*'
+    return fnmatch.filter(names, pattern)
+
+
+def _lines(found: dict[str, Any], indent: str = '') -> list[str]:
+    """Key and value per line; what is empty is left out, long lists are cut."""
+    lines = []
+    for key, value in found.items():
+        if isinstance(value, dict) and value:
+            lines += [f'{indent}{key}:', *_lines(value, indent + '  ')]
+        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
+            shown = ', '.join(str(item.get('name', item)) for item in value[:12])
+            rest = f', ... ({len(value)} in all)' if len(value) > 12 else ''
+            lines.append(f'{indent}{key}: {shown}{rest}')
+        elif value not in (None, '', [], (), {}):
+            lines.append(f'{indent}{key}: {value}')
+    return lines

@@ -6,13 +6,14 @@ import contextlib
 import copy
 import hashlib
 import io
+import json
 import logging
 import os
+import tempfile
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import torch
@@ -20,35 +21,23 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from dense_perception.export.graph import DeployGraph
-from dense_perception.inference import card as names
-from dense_perception.inference.backends import load_backend
+from dense_perception.export.parity import (
+    TOLERANCES,
+    ExportError,
+    Parity,
+    check_parity,
+    example_inputs,
+)
 from dense_perception.inference.card import METADATA_KEY, ModelCard
-from dense_perception.inference.model_file import ModelFile
+from dense_perception.inference.model_file import DATA_KEY, DATA_SUFFIX
+
+__all__ = ['ExportError', 'Parity', 'export_model']
 
 OPSET = 18
+MAX_FILE_BYTES = 2_000_000_000
+"""Of weights in one file: protobuf messages end at 2 GiB. More go to a second file beside it."""
+
 _MIN_HALF_ELEMENTS = 1024  # smaller tensors (biases, norms) stay float32: they weigh nothing
-
-
-class ExportError(RuntimeError):
-    """A model that cannot be exported faithfully; the message gives the figures."""
-
-
-@dataclass(frozen=True)
-class Parity:
-    """Agreement of the model file with the PyTorch graph it was made from.
-
-    ``depth_error``: largest relative depth error where both give depth; ``depth_unknown``: share
-    of pixels that only one of them calls unknown; ``labels_differ``: share of pixels with
-    different labels.
-    """
-
-    depth_error: float
-    depth_unknown: float
-    labels_differ: float
-
-
-# float32: rounding only. Half-precision weights: each weight is off by up to 2^-11.
-TOLERANCES = {False: Parity(1e-3, 1e-4, 1e-4), True: Parity(2e-2, 5e-3, 5e-3)}
 
 
 def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bool = False,
@@ -59,9 +48,10 @@ def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bo
     :param half_weights: store large weights as float16 (the graph still computes in float32):
         half the file.
     :returns: the measured parity with PyTorch.
-    :raises ExportError: the file disagrees with PyTorch by more than the tolerance, or is not
-        what the card says; nothing is left at ``path``.
+    :raises ExportError: a weight is not finite, the file disagrees with PyTorch by more than the
+        tolerance, or is not what the card says; ``path`` is left as it was.
     """
+    _require_finite(model)
     card = replace(card, weights_sha256=_weights_digest(model))
     model = copy.deepcopy(model).eval().float()
     if hasattr(model, 'fold_for_inference'):
@@ -73,68 +63,42 @@ def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bo
     if half_weights:
         _halve_weights(proto)
     helper.set_model_props(proto, {METADATA_KEY: card.to_json()})
-    onnx.checker.check_model(proto)
+    return _publish(proto, graph, path, TOLERANCES[half_weights])
+
+
+def _publish(proto: onnx.ModelProto, graph: DeployGraph, path: Path,
+             tolerance: Parity) -> Parity:
+    """Write the file in a folder of its own, check it there, and only then put it in place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    try:
-        onnx.save(proto, partial)
-        parity = check_parity(graph, partial, TOLERANCES[half_weights])
+    final_data = path.with_name(path.name + DATA_SUFFIX)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
+        partial = Path(folder) / path.name
+        data = partial.with_name(final_data.name)
+        _write(proto, partial, data)
+        onnx.checker.check_model(partial)
+        parity = check_parity(graph, partial, tolerance)
+        # A file and its data change together: in between there is none rather than a wrong one.
+        if data.exists() or final_data.exists():
+            path.unlink(missing_ok=True)
+            final_data.unlink(missing_ok=True)
+        if data.exists():
+            os.replace(data, final_data)
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return parity
 
 
-def example_inputs(card: ModelCard, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Plausible graph inputs: a smooth random image and, where the card has one, a mount."""
-    height, width = card.input_size
-    coarse = rng.integers(0, 256, (max(height // 16, 2), max(width // 16, 2), 3), dtype=np.uint8)
-    image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    inputs = {names.INPUT_IMAGE: image[None]}
-    if card.takes_mount:
-        pitch = rng.uniform(0.0, 0.4)
-        inputs[names.INPUT_INTRINSICS] = np.array(
-            [[0.7 * width, 0.8 * height, width / 2, height / 2]], np.float32)
-        inputs[names.INPUT_GRAVITY] = np.array([[0.0, np.cos(pitch), np.sin(pitch)]], np.float32)
-        inputs[names.INPUT_CAMERA_HEIGHT] = np.array([rng.uniform(0.3, 1.5)], np.float32)
-    return inputs
-
-
-def check_parity(graph: DeployGraph, path: Path, tolerance: Parity, samples: int = 3) -> Parity:
-    """Compare a model file with its PyTorch graph on a few inputs, with and without a mount.
-
-    :raises ExportError: they differ by more than ``tolerance``.
-    """
-    backend = load_backend(ModelFile.open(path), 'onnxruntime', threads=1)
-    rng = np.random.default_rng(1)
-    worst = np.zeros(3)
-    for sample in range(samples):
-        inputs = example_inputs(graph.card, rng)
-        if sample == 0 and graph.card.takes_mount:
-            inputs[names.INPUT_CAMERA_HEIGHT][:] = 0
-        with torch.no_grad():
-            ours = graph(*(torch.from_numpy(v) for v in inputs.values()))
-        theirs = backend.run(inputs)
-        worst = np.maximum(worst, _differences({k: v.numpy() for k, v in ours.items()}, theirs))
-    found = Parity(*(float(v) for v in worst))
-    for name, limit in vars(tolerance).items():
-        if getattr(found, name) > limit:
-            raise ExportError(f'the model file disagrees with PyTorch: {name} is '
-                              f'{getattr(found, name):.2e}, allowed {limit:.0e}')
-    return found
-
-
-def _differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> np.ndarray:
-    error = unknown = labels = 0.0
-    if names.OUTPUT_DEPTH in ours:
-        a, b = ours[names.OUTPUT_DEPTH], theirs[names.OUTPUT_DEPTH]
-        both = np.isfinite(a) & np.isfinite(b)
-        unknown = np.mean(np.isfinite(a) != np.isfinite(b))
-        a, b = a[both], b[both]
-        error = float(np.max(np.abs(a - b) / np.maximum(np.abs(a), 1e-6), initial=0))
-    if names.OUTPUT_LABELS in ours:
-        labels = np.mean(ours[names.OUTPUT_LABELS] != theirs[names.OUTPUT_LABELS])
-    return np.array([error, unknown, labels])
+def _write(proto: onnx.ModelProto, path: Path, data: Path) -> None:
+    """One file, or two where the weights exceed what one can hold."""
+    size = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
+    if size <= MAX_FILE_BYTES:
+        onnx.save(proto, path)
+        return
+    onnx.external_data_helper.convert_model_to_external_data(proto, location=data.name)
+    onnx.save(proto, path)  # writes the data, and leaves the tensors without
+    properties = {entry.key: entry.value for entry in proto.metadata_props}
+    helper.set_model_props(proto, {**properties, DATA_KEY: json.dumps(
+        {'file': data.name, 'bytes': data.stat().st_size})})
+    path.write_bytes(proto.SerializeToString())
 
 
 def _to_onnx(graph: DeployGraph, inputs: dict[str, np.ndarray],
@@ -174,6 +138,15 @@ def _halve_weights(proto: onnx.ModelProto) -> None:
     nodes = list(proto.graph.node)
     del proto.graph.node[:]
     proto.graph.node.extend([*casts, *nodes])
+
+
+def _require_finite(model: nn.Module) -> None:
+    """NaN agrees with NaN wherever one looks, so parity would say nothing."""
+    wrong = [name for name, value in model.state_dict().items()
+             if value.is_floating_point() and not torch.isfinite(value).all()]
+    if wrong:
+        raise ExportError(f'weights that are not finite: {", ".join(wrong[:5])}'
+                          + (f' and {len(wrong) - 5} more' if len(wrong) > 5 else ''))
 
 
 def _weights_digest(model: nn.Module) -> str:

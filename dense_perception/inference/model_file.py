@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from dense_perception.inference.card import METADATA_KEY, CardError, ModelCard
+
+DATA_KEY = 'dense_perception.data'
+"""Metadata property of a file whose weights are in a second one: JSON with ``file``, ``bytes``."""
+
+DATA_SUFFIX = '.data'
 
 SHIPPED_MODELS = Path(__file__).resolve().parent.parent / 'assets' / 'models'
 
@@ -17,7 +23,11 @@ class ModelFileError(ValueError):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A checked model file: where it is, what its card says, the SHA-256 of its bytes."""
+    """A checked model file: where it is, what its card says, the SHA-256 of its bytes.
+
+    Weights beyond 2 GB are in a second file beside it. The hash covers them too: the card has
+    theirs.
+    """
 
     path: Path
     card: ModelCard
@@ -37,10 +47,13 @@ class ModelFile:
             data = path.read_bytes()
         except OSError as error:
             raise ModelFileError(f'cannot read model file {path}: {error.strerror}') from None
+        properties = _metadata(data, path)
         try:
-            card = ModelCard.from_json(_metadata(data, path))
+            card = ModelCard.from_json(properties[METADATA_KEY])
         except CardError as error:
             raise ModelFileError(f'{path}: {error}') from None
+        if DATA_KEY in properties:
+            _check_data(path, properties[DATA_KEY])
         return cls(path, card, hashlib.sha256(data).hexdigest())
 
 
@@ -64,17 +77,32 @@ def resolve(name_or_path: str | Path) -> Path:
                          f'of the shipped models: {", ".join(list_shipped()) or "(none)"}')
 
 
-def _metadata(data: bytes, path: Path) -> str:
-    """Value of the card's metadata property, read from the protobuf without the onnx package."""
+def _check_data(path: Path, text: str) -> None:
+    """:raises ModelFileError: the second file is absent or not the one that was written."""
     try:
-        for key, value in _metadata_props(data):
-            if key == METADATA_KEY:
-                return value
+        wanted = json.loads(text)
+        data, size = path.with_name(wanted['file']), int(wanted['bytes'])
+    except (ValueError, KeyError, TypeError):
+        raise ModelFileError(f'{path} does not say where its weights are; export it '
+                             'again') from None
+    found = data.stat().st_size if data.is_file() else None
+    if found != size:
+        raise ModelFileError(f'{path} needs its weights beside it, {data.name} of {size} bytes, '
+                             f'which {"is absent" if found is None else f"has {found}"}; copy '
+                             'both files')
+
+
+def _metadata(data: bytes, path: Path) -> dict[str, str]:
+    """Metadata properties with the card's, read from the protobuf without the onnx package."""
+    try:
+        properties = dict(_metadata_props(data))
     except (IndexError, KeyError, ValueError):
         raise ModelFileError(f'{path} is not a complete ONNX file (truncated or not ONNX); '
                              'copy or export it again') from None
-    raise ModelFileError(f'{path} has no model card (metadata "{METADATA_KEY}"); export it with '
-                         '"dense-perception export", which writes one')
+    if METADATA_KEY not in properties:
+        raise ModelFileError(f'{path} has no model card (metadata "{METADATA_KEY}"); export it '
+                             'with "dense-perception export", which writes one')
+    return properties
 
 
 # ModelProto is a flat list of protobuf fields; only metadata_props (14) is of interest here, and

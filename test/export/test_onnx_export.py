@@ -11,11 +11,13 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='export needs torch')
 
+from dense_perception.export import onnx_export  # noqa: E402
 from dense_perception.export.onnx_export import ExportError, export_model  # noqa: E402
 from dense_perception.export.weights import WeightsError, load_weights, save_weights  # noqa: E402
 from dense_perception.geometry.camera import Intrinsics  # noqa: E402
 from dense_perception.geometry.mount import Mount  # noqa: E402
 from dense_perception.inference.card import ModelCard  # noqa: E402
+from dense_perception.inference.model_file import ModelFileError  # noqa: E402
 from dense_perception.inference.predictor import Predictor  # noqa: E402
 from dense_perception.models import create_model  # noqa: E402
 from dense_perception.world.classes import CLASSES, SKY  # noqa: E402
@@ -105,6 +107,39 @@ def test_card_travels_with_the_file(exported):
 
 def test_file_holds_no_paths_of_this_machine(exported):
     assert str(Path(__file__).parents[2]).encode() not in exported[1].read_bytes()
+
+
+def test_weights_that_fill_no_single_file_lie_beside_it(exported, tmp_path, monkeypatch):
+    model, whole, _ = exported
+    path = tmp_path / 'model.onnx'
+    path.write_bytes(b'an older export')
+    monkeypatch.setattr(onnx_export, 'MAX_FILE_BYTES', 1_000_000)
+    export_model(model, CARD, path)
+    data = tmp_path / 'model.onnx.data'
+    assert sorted(tmp_path.iterdir()) == [path, data]
+    assert path.stat().st_size < 1_000_000 < data.stat().st_size
+    two, one = (Predictor(p).predict(image(), CAMERA, MOUNT) for p in (path, whole))
+    np.testing.assert_array_equal(two.depth, one.depth)
+
+    weights = data.read_bytes()
+    data.write_bytes(weights[:-1])
+    with pytest.raises(ModelFileError, match=f'needs its weights.*{len(weights)} bytes.* has '):
+        Predictor(path)
+    data.unlink()
+    with pytest.raises(ModelFileError, match='model.onnx.data .* absent; copy both files'):
+        Predictor(path)
+    data.write_bytes(weights)
+    monkeypatch.undo()
+    export_model(model, CARD, path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path: Path):
+    model = lively_model()
+    torch.nn.init.constant_(model.head.linear.bias, torch.nan)
+    with pytest.raises(ExportError, match='not finite: head.linear.bias'):
+        export_model(model, CARD, tmp_path / 'model.onnx')
+    assert list(tmp_path.iterdir()) == []
 
 
 class Unfaithful(torch.nn.Module):

@@ -1,0 +1,57 @@
+"""What a model costs: parameters and multiply-adds, counted without weights or computing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dense_perception.models.registry import create_model
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Costs of one image of ``height`` x ``width``.
+
+    ``params``: numbers in the model as it is built for inference, without classification head and
+    auxiliary heads of training. ``macs``: multiply-adds of its matrix products, convolutions and
+    attention, which papers call FLOPs; normalisations, activations, resizing and the position
+    embedding's interpolation are not counted. ``outputs``: shapes by name.
+    """
+
+    params: int
+    macs: int
+    height: int
+    width: int
+    outputs: dict[str, tuple[int, ...]]
+
+
+def meta_model(name: str, **options: object) -> nn.Module:
+    """A registered model without storage: shapes only, built in a fraction of a second.
+
+    :raises ValueError: as ``create_model``.
+    """
+    with torch.device('meta'):
+        return create_model(name, **{**options, 'pretrained': False}).eval()
+
+
+def complexity(model: nn.Module, height: int, width: int) -> Complexity:
+    """Parameters, multiply-adds and output shapes of a model for one image.
+
+    :param model: from :func:`meta_model`; any other works too, but then it computes.
+    """
+    weight = next(model.parameters())
+    image = torch.zeros(1, input_channels(model), height, width, device=weight.device,
+                        dtype=weight.dtype)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        outputs = model(image)
+    return Complexity(
+        sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2, height, width,
+        {name: tuple(value.shape) for name, value in outputs.items()})
+
+
+def input_channels(model: nn.Module) -> int:
+    """Channels of a model's input: RGB and the mount channels."""
+    return getattr(model, 'in_chans', 3)
