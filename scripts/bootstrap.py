@@ -175,7 +175,9 @@ class Setup:
         if self._state.has(f'packages for {self._goal}', key) \
                 or self._goal == 'demo' and self._state.has('packages for test', key):
             return
-        what = ['-e', '.'] if self._goal == 'demo' else ['-e', '.[test]', '-e', 'training']
+        what = ['-e', '.']
+        if self._goal == 'test':
+            what = ['-e', '.[test]', '-e', 'training[datasets]']
         say('dense_perception and what it runs on' if self._goal == 'demo' else
             'dense_perception, PyTorch, MuJoCo and the test tools')
         self._install(f'packages for {self._goal}', key, ['--no-build-isolation', *what])

@@ -18,7 +18,8 @@ MAY_IMPORT = {
     'sources': {'geometry', 'world'},
     'ros': {'geometry', 'inference'},
     'nodes': {'geometry', 'inference', 'ros', 'sources'},
-    'training': {'export', 'geometry', 'inference', 'metrics', 'models', 'viz', 'world'},
+    'training': {'export', 'geometry', 'inference', 'metrics', 'models', 'sources', 'viz',
+                 'world'},
 }
 """Room -> the other rooms it may import; only ``cli`` may import them all."""
 

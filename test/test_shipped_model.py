@@ -10,7 +10,7 @@ import pytest
 
 from dense_perception.inference.model_file import SHIPPED_MODELS, ModelFile
 from dense_perception.inference.predictor import Predictor
-from dense_perception.metrics import DepthAccuracy, SegmentationAccuracy
+from dense_perception.metrics import DepthAccuracy, DepthProtocol, SegmentationAccuracy
 from dense_perception.sources.opening import open_source
 
 MODEL = 'xnet_small'
@@ -41,7 +41,8 @@ def test_card_is_clearly_better_than_a_guess_without_the_image():
 
 def test_clip_depth_is_metric_and_labels_are_right(clip_frames):
     predictor = Predictor(MODEL)
-    depth, masks = DepthAccuracy(0.1, 80.0), SegmentationAccuracy(len(predictor.card.classes))
+    depth = DepthAccuracy(DepthProtocol(0.1, 80.0))
+    masks = SegmentationAccuracy(len(predictor.card.classes))
     for frame in clip_frames:
         prediction = predictor.predict(frame.image, frame.intrinsics, frame.mount)
         assert prediction.metric

@@ -10,7 +10,12 @@ import numpy as np
 
 from dense_perception.cli.observer import Frame, Sample
 from dense_perception.inference.card import ModelCard
-from dense_perception.metrics import DepthAccuracy, SegmentationAccuracy, depth_metrics
+from dense_perception.metrics import (
+    DepthAccuracy,
+    DepthProtocol,
+    SegmentationAccuracy,
+    depth_metrics,
+)
 
 INFERENCE_STAGE = 'inference'
 
@@ -46,7 +51,7 @@ def accuracy(samples: Sequence[Sample], card: ModelCard) -> dict[str, Any]:
     truth, within the card's depth range. ``cloud.points``: mean number of points with a position,
     ``valid_share``: their share of all.
     """
-    depth = DepthAccuracy(*_depth_range(card))
+    depth = DepthAccuracy(_protocol(card))
     masks = SegmentationAccuracy(max((c.id for c in card.classes), default=0) + 1)
     for sample in samples:
         if sample.metric and sample.depth is not None and sample.true_depth is not None:
@@ -71,12 +76,12 @@ def depth_errors(sample: Sample, card: ModelCard) -> dict[str, float] | None:
     if sample.depth is None or sample.true_depth is None or not sample.metric:
         return None
     return depth_metrics(_like(sample.depth, sample.true_depth), sample.true_depth,
-                         *_depth_range(card))
+                         _protocol(card))
 
 
-def _depth_range(card: ModelCard) -> tuple[float, float]:
+def _protocol(card: ModelCard) -> DepthProtocol:
     near, far = card.depth_range or (0.0, np.inf)
-    return max(near, 1e-3), far
+    return DepthProtocol(max(near, 1e-3), far)
 
 
 def _percentiles(values: Sequence[float], *shares: int) -> dict[str, float | None]:

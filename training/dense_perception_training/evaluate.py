@@ -21,10 +21,11 @@ from dense_perception.inference.backends import BackendError
 from dense_perception.inference.card import METADATA_KEY, ModelCard
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.predictor import Predictor
-from dense_perception.metrics import DepthAccuracy, SegmentationAccuracy
+from dense_perception.metrics import DepthAccuracy, DepthProtocol, SegmentationAccuracy
 from dense_perception_training.shards import Shard, ShardError, list_shards
 
-NEAR, FAR = 0.1, 80.0  # metres; truth outside does not count
+PROTOCOL = DepthProtocol(near=0.1, far=80.0)
+MEDIAN_SCALED = replace(PROTOCOL, alignment='median')
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def evaluate(predictor: Predictor, folder: Path, limit: int | None = None) -> di
     ``baseline`` is the best constant per pixel of the training-free kind: the geometric mean of
     the evaluated depth at that pixel, and the most frequent label there.
     """
-    with_mount, without = DepthAccuracy(NEAR, FAR), DepthAccuracy(NEAR, FAR, median_scaled=True)
-    scaled = DepthAccuracy(NEAR, FAR, median_scaled=True)
+    with_mount, without = DepthAccuracy(PROTOCOL), DepthAccuracy(MEDIAN_SCALED)
+    scaled = DepthAccuracy(MEDIAN_SCALED)
     masks = SegmentationAccuracy(len(predictor.card.classes))
     masks_without = SegmentationAccuracy(len(predictor.card.classes))
     frames = 0
@@ -85,7 +86,8 @@ def baseline(train: Path, held_out: Path, limit: int | None = None) -> dict[str,
     """What needs no image: the training frames' geometric mean depth and modal label per pixel."""
     total = count = votes = None
     for sample in samples(train, 2000):
-        valid = np.isfinite(sample.depth) & (sample.depth > NEAR) & (sample.depth < FAR)
+        valid = (np.isfinite(sample.depth) & (sample.depth > PROTOCOL.near)
+                 & (sample.depth < PROTOCOL.far))
         log_depth = np.where(valid, np.log(np.where(valid, sample.depth, 1.0)), 0.0)
         if total is None:
             total, count = np.zeros_like(log_depth), np.zeros(log_depth.shape)
@@ -94,8 +96,8 @@ def baseline(train: Path, held_out: Path, limit: int | None = None) -> dict[str,
         count += valid
         votes[sample.labels, np.arange(votes.shape[1])[:, None], np.arange(votes.shape[2])] += 1
     depth, labels = np.exp(total / np.maximum(count, 1)), votes.argmax(0)
-    plain, masks = DepthAccuracy(NEAR, FAR), SegmentationAccuracy(int(votes.any((1, 2)).sum()))
-    scaled = DepthAccuracy(NEAR, FAR, median_scaled=True)
+    plain, masks = DepthAccuracy(PROTOCOL), SegmentationAccuracy(int(votes.any((1, 2)).sum()))
+    scaled = DepthAccuracy(MEDIAN_SCALED)
     for sample in samples(held_out, limit):
         plain.add(depth, sample.depth)
         scaled.add(depth, sample.depth)

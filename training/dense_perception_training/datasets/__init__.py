@@ -1,0 +1,27 @@
+"""Datasets on disk: ``open_dataset('nyu', root, 'train')[0]`` is a :class:`Sample`."""
+
+from dense_perception_training.datasets import world  # noqa: F401  registers itself
+from dense_perception_training.datasets.base import (
+    DatasetError,
+    DatasetInfo,
+    DenseDataset,
+    Records,
+)
+from dense_perception_training.datasets.registry import (
+    dataset_info,
+    list_datasets,
+    open_dataset,
+)
+from dense_perception_training.datasets.skipping import Skipping
+from dense_perception_training.sample import (
+    LabelRangeError,
+    NoTruthError,
+    Sample,
+    SampleError,
+    SizeMismatchError,
+    UnreadableFileError,
+)
+
+__all__ = ['DatasetError', 'DatasetInfo', 'DenseDataset', 'LabelRangeError', 'NoTruthError',
+           'Records', 'Sample', 'SampleError', 'SizeMismatchError', 'Skipping',
+           'UnreadableFileError', 'dataset_info', 'list_datasets', 'open_dataset']
