@@ -79,3 +79,19 @@ def with_mount(rgb: torch.Tensor, intrinsics: torch.Tensor, gravity: torch.Tenso
     """
     safe = torch.where(known.view(-1, 1) > 0, intrinsics, torch.ones_like(intrinsics))
     return torch.cat([rgb, mount_channels(safe, gravity, known, *rgb.shape[-2:])], dim=1)
+
+
+def require_multiple(x: torch.Tensor, multiple: int) -> None:
+    """Refuse an input whose height or width is not a multiple of ``multiple``.
+
+    Asks nothing while a graph is captured: there the size is part of the export.
+
+    :raises ValueError: it is not; the message proposes the next larger size.
+    """
+    if torch.compiler.is_compiling():
+        return
+    height, width = x.shape[-2:]
+    if height % multiple or width % multiple:
+        better = [-(-side // multiple) * multiple for side in (height, width)]
+        raise ValueError(f'input of {height}x{width} is not a multiple of {multiple}; pad or '
+                         f'resize to {better[0]}x{better[1]}')
