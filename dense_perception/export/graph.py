@@ -16,8 +16,9 @@ class DeployGraph(nn.Module):
 
     ``forward(image, intrinsics, gravity, camera_height)``: uint8 (B, H, W, 3) RGB, float (B, 4),
     (B, 3), (B,) as ``inference.card`` defines them (the last three only for a card with mount) ->
-    ``depth`` float (B, H, W), ``labels`` uint8 (B, H, W), ``confidence`` uint8 (B, H, W), those
-    that the card lists.
+    ``depth`` float (B, H, W), ``labels`` uint8 (B, H, W), ``confidence`` uint8 (B, H, W),
+    ``normals`` float (B, H, W, 3), those that the card lists. The model gives ``depth``,
+    ``logits`` and ``normals`` float (B, 3, H, W), of any length.
     """
 
     def __init__(self, model: nn.Module, card: ModelCard) -> None:
@@ -42,6 +43,8 @@ class DeployGraph(nn.Module):
             labels, result['confidence'] = _classify(outputs['logits'])
         if 'depth' in self.card.outputs:
             result['depth'] = self._depth(outputs['depth'], labels, known, camera_height)
+        if 'normals' in self.card.outputs:
+            result['normals'] = self._normals(outputs['normals'], labels)
         if labels is not None:
             result['labels'] = labels.to(torch.uint8)
         return {name: result[name] for name in self.card.outputs}
@@ -62,6 +65,13 @@ class DeployGraph(nn.Module):
                 outside = outside & (known.view(-1, 1, 1) > 0)
             unknown = outside if unknown is None else unknown | outside
         return depth if unknown is None else depth.masked_fill(unknown, float('nan'))
+
+    def _normals(self, normals: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """Unit normals, channels last, with NaN for the sky."""
+        normals = nn.functional.normalize(normals, dim=1).permute(0, 2, 3, 1)
+        if labels is None or self.sky is None:
+            return normals
+        return normals.masked_fill((labels == self.sky).unsqueeze(-1), float('nan'))
 
 
 def _classify(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Organised point clouds: depth, colour, class and confidence interleaved point by point."""
+"""Organised point clouds: depth, normals, colour, class and confidence, point by point."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ _NEAREST = float(np.finfo(np.float32).tiny)
 _FARTHEST = float(np.finfo(np.float32).max)
 
 
-def point_dtype(rgb: bool = False, label: bool = False, confidence: bool = False) -> np.dtype:
+def point_dtype(rgb: bool = False, label: bool = False, confidence: bool = False,
+                normals: bool = False) -> np.dtype:
     """Layout of one point: x, y, z and the chosen fields, padded to a multiple of 4 bytes.
 
-    ``x y z``: float32 metres, optical frame. ``rgb``: 0x00RRGGBB in the bits of a float32 (the
-    Point Cloud Library's convention). ``label``, ``confidence``: uint8.
+    ``x y z``: float32 metres, optical frame. ``normal_x normal_y normal_z``: float32 unit vector,
+    optical frame. ``rgb``: 0x00RRGGBB in the bits of a float32. Both follow the Point Cloud
+    Library. ``label``, ``confidence``: uint8.
     """
     columns = [('x', '<f4'), ('y', '<f4'), ('z', '<f4')]
+    columns += [(f'normal_{axis}', '<f4') for axis in 'xyz'] * normals
     columns += [('rgb', '<f4')] * rgb
     columns += [('label', 'u1')] * label + [('confidence', 'u1')] * confidence
     formats = [kind for _, kind in columns]
@@ -26,6 +29,35 @@ def point_dtype(rgb: bool = False, label: bool = False, confidence: bool = False
     return np.dtype({'names': [name for name, _ in columns], 'formats': formats,
                      'offsets': [int(end) - size for end, size in zip(ends, sizes)],
                      'itemsize': int(-(-ends[-1] // 4) * 4)})
+
+
+def within(depth: np.ndarray, nearest: float = 0.0, farthest: float = 0.0) -> np.ndarray:
+    """Mask of the pixels whose depth is known and in range: uint8, 255 or 0.
+
+    :param depth: float32 (H, W), metres along z; not finite or not above 0 = unknown.
+    :param nearest: metres; a depth below is out of range.
+    :param farthest: metres; a depth beyond is out of range; 0 = no limit.
+    """
+    return cv2.inRange(depth, max(nearest, _NEAREST), farthest or _FARTHEST)
+
+
+def every_nth(intrinsics: Intrinsics, step: int) -> Intrinsics:
+    """Intrinsics of the image made of every ``step``-th row and column, from the first on.
+
+    Pixel (u, v) of it *is* pixel (step u, step v), so f' = f / step and c' = c / step, without
+    the half pixel of a resize.
+    """
+    return Intrinsics(intrinsics.fx / step, intrinsics.fy / step, intrinsics.cx / step,
+                      intrinsics.cy / step, -(-intrinsics.width // step),
+                      -(-intrinsics.height // step))
+
+
+def select(points: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The points of an organised cloud that a mask names, as a new array (1, N).
+
+    :param where: bool (H, W), as the cloud.
+    """
+    return np.compress(where.ravel(), points.reshape(-1))[None]
 
 
 class CloudBuilder:
@@ -38,16 +70,18 @@ class CloudBuilder:
         self._slopes = (np.empty((1, 0), np.float32), np.empty((0, 1), np.float32))
 
     def build(self, depth: np.ndarray, intrinsics: Intrinsics, rgb: np.ndarray | None = None,
-              labels: np.ndarray | None = None,
-              confidence: np.ndarray | None = None) -> np.ndarray:
+              labels: np.ndarray | None = None, confidence: np.ndarray | None = None,
+              normals: np.ndarray | None = None, keep: np.ndarray | None = None) -> np.ndarray:
         """Cloud of one depth image, pixel by pixel.
 
-        :param depth: float32 (H, W), along z. Where it is not finite or not above 0 the point's
-            x, y and z are NaN; its other fields are still filled.
+        :param depth: float32 (H, W), along z.
         :param intrinsics: of the depth image.
         :param rgb: uint8 (H, W, 3); gives the field ``rgb``.
         :param labels: uint8 (H, W); gives the field ``label``.
         :param confidence: uint8 (H, W); gives the field ``confidence``.
+        :param normals: float32 (H, W, 3); gives ``normal_x``, ``normal_y``, ``normal_z``.
+        :param keep: uint8 (H, W). Where it is 0 the point's x, y and z are NaN; its other fields
+            are still filled. Default, and the most it may hold: :func:`within` of ``depth``.
         :return: structured (H, W) of :func:`point_dtype`, overwritten by the next call.
         :raises ValueError: an array has another shape or type, or the intrinsics another size.
         """
@@ -55,12 +89,18 @@ class CloudBuilder:
         _check('depth', depth, size, np.float32)
         extras = (('rgb', rgb, (*size, 3)), ('label', labels, size),
                   ('confidence', confidence, size))
-        for name, array, shape in extras:
+        for name, array, shape in (*extras, ('keep', keep, size)):
             if array is not None:
                 _check(name, array, shape, np.uint8)
-        self._prepare(intrinsics, point_dtype(*(array is not None for _, array, _ in extras)))
-        self._fill_xyz(depth)
+        if normals is not None:
+            _check('normals', normals, (*size, 3), np.float32)
+        self._prepare(intrinsics, point_dtype(*(array is not None for _, array, _ in extras),
+                                              normals=normals is not None))
+        self._fill_xyz(depth, within(depth) if keep is None else keep)
         self._fill_bytes([(name, array) for name, array, _ in extras if array is not None])
+        if normals is not None:
+            for i, axis in enumerate('xyz'):
+                self._points[f'normal_{axis}'] = normals[..., i]
         return self._points
 
     def _prepare(self, intrinsics: Intrinsics, dtype: np.dtype) -> None:
@@ -73,11 +113,9 @@ class CloudBuilder:
             self._slopes = (across[None, :], down[:, None])
             self._intrinsics = intrinsics
 
-    def _fill_xyz(self, depth: np.ndarray) -> None:
-        # inRange and copyTo are vectorised where numpy's comparisons and np.where are not: a
-        # third of the time. NaN is in no range.
+    def _fill_xyz(self, depth: np.ndarray, keep: np.ndarray) -> None:
         self._z.fill(np.nan)
-        cv2.copyTo(depth, cv2.inRange(depth, _NEAREST, _FARTHEST), self._z)
+        cv2.copyTo(depth, keep, self._z)  # vectorised, which np.where is not
         across, down = self._slopes
         np.multiply(self._z, across, out=self._points['x'])
         np.multiply(self._z, down, out=self._points['y'])

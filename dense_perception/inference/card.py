@@ -30,6 +30,7 @@ INPUT_CAMERA_HEIGHT = 'camera_height'  # float32 (B,): metres above ground; <= 0
 OUTPUT_DEPTH = 'depth'  # float32 (B, H, W): along z; metres if metric; NaN = unknown
 OUTPUT_LABELS = 'labels'  # uint8 (B, H, W): class id
 OUTPUT_CONFIDENCE = 'confidence'  # uint8 (B, H, W): round(255 * probability of the label)
+OUTPUT_NORMALS = 'normals'  # float32 (B, H, W, 3): unit vector out of the surface; NaN = unknown
 
 MOUNT_INPUTS = (INPUT_INTRINSICS, INPUT_GRAVITY, INPUT_CAMERA_HEIGHT)
 
@@ -120,7 +121,7 @@ class ModelCard:
                'graph')
         demand(self.mount in MOUNT_USES,
                f'mount "{self.mount}" is unknown; known: {", ".join(MOUNT_USES)}')
-        known = (OUTPUT_DEPTH, OUTPUT_LABELS, OUTPUT_CONFIDENCE)
+        known = (OUTPUT_DEPTH, OUTPUT_LABELS, OUTPUT_CONFIDENCE, OUTPUT_NORMALS)
         unknown = sorted(set(self.outputs) - set(known))
         demand(bool(self.outputs) and not unknown,
                f'outputs {list(self.outputs)} must be chosen from {list(known)}')

@@ -14,11 +14,14 @@ class Prediction:
     ``depth``: float32, along the optical axis z; metres if ``metric`` else up to the ambiguity
     that the card's ``depth_convention`` names; NaN where unknown (sky, out of range).
     ``labels``: uint8 class ids. ``confidence``: uint8, round(255 * probability of the label).
-    ``stage_ms``: milliseconds spent in ``resize``, ``inference``.
+    ``normals``: float32 (H, W, 3), unit vectors that point out of the surface, towards the camera,
+    in the optical frame (x right, y down, z forward: a floor's is (0, -1, 0) for a level camera);
+    NaN where unknown. ``stage_ms``: milliseconds spent in ``resize``, ``inference``.
     """
 
     depth: np.ndarray | None
     labels: np.ndarray | None
     confidence: np.ndarray | None
     metric: bool
+    normals: np.ndarray | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,116 @@
+"""Flying pixels: depth smeared between two surfaces, found in the image itself.
+
+A network's depth, and any depth that was enlarged by interpolation, passes from one surface to
+the next over a few pixels. The points in between float in the air, where a costmap takes them
+for obstacles. They cannot be told by a jump of depth, because a floor seen at a grazing angle
+jumps as much from row to row. But planes are linear in *inverse* depth, in every direction of the
+image, and a smear is not: seen from a few pixels away it has a bend on either side.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+SCALES = (2, 4)
+"""Pixels to either side at which a pixel is compared; smears up to about 8 pixels are found."""
+
+TOLERANCE_DIVISOR = 10
+
+_PER_METRE = 2000.0  # counts of inverse depth: 16 bits, 1/m
+_LARGEST = 32767
+_NEAREST = np.float32(_PER_METRE / _LARGEST)
+_FARTHEST = np.float32(3e38)
+
+
+class FlyingPixels:
+    """Finds flying pixels; its buffers are reused while the size stays the same.
+
+    With c the inverse depth of a pixel and a2, a, b, b2 those at 2s and s pixels on one side and
+    at s and 2s on the other, a pixel flies if for a scale s, along its row or its column,
+
+    - it lies between its neighbours, away from both: min(\\|c - a\\|, \\|b - c\\|) > t/2 * c and
+      c between a and b;
+    - it continues neither side: \\|c - (2a - a2)\\| > t * c and \\|c - (2b - b2)\\| > t * c.
+
+    t = 1 / :data:`TOLERANCE_DIVISOR`. Unknown depth counts as infinitely far, which for the sky
+    it is. Depth is told apart in steps of 1/2000 per metre, so the tolerance is coarser beyond
+    50 m, and not at all nearer than 6 cm.
+    """
+
+    def __init__(self) -> None:
+        self._resize((0, 0))
+
+    def find(self, depth: np.ndarray) -> np.ndarray:
+        """Mask of the flying pixels.
+
+        :param depth: float32 (H, W), metres along z; not finite or <= 0 = unknown.
+        :return: uint8 (H, W), 255 = flying, 0 = not; overwritten by the next call. What it says
+            of pixels with unknown depth means nothing.
+        :raises ValueError: ``depth`` is not float32 (H, W).
+        """
+        if depth.ndim != 2 or depth.dtype != np.float32:
+            raise ValueError(f'depth must be float32 (H, W), not {depth.dtype} {depth.shape}')
+        if self._worst.shape != depth.shape:
+            self._resize(depth.shape)
+        centre = self._invert(depth)
+        cv2.add(self._inverse, self._inverse, dst=self._twice)
+        self._worst.fill(0)
+        for scale in SCALES:
+            for axis in (0, 1):
+                self._depart(scale, axis)
+        np.floor_divide(centre, np.uint16(TOLERANCE_DIVISOR), out=self._term)
+        return cv2.compare(self._worst, self._term, cv2.CMP_GT, dst=self._mask)
+
+    def _resize(self, shape: tuple[int, int]) -> None:
+        margin = 2 * max(SCALES)
+        padded = (shape[0] + 2 * margin, shape[1] + 2 * margin)
+        self._inverse, self._twice, self._bend = (np.zeros(padded, np.uint16) for _ in range(3))
+        self._worst, self._term = (np.zeros(shape, np.uint16) for _ in range(2))
+        self._known, self._mask = (np.zeros(shape, np.uint8) for _ in range(2))
+        self._depth = np.zeros(shape, np.float32)
+
+    def _invert(self, depth: np.ndarray) -> np.ndarray:
+        """Fill the padded inverse depth; returns its part without the padding."""
+        known, near_enough = self._known.view(bool), self._mask.view(bool)
+        np.greater_equal(depth, _NEAREST, out=known)
+        np.less_equal(depth, _FARTHEST, out=near_enough)
+        np.logical_and(known, near_enough, out=known)
+        self._depth.fill(_FARTHEST)
+        cv2.copyTo(depth, self._known, self._depth)
+        centre = self._window(self._inverse)
+        np.divide(np.float32(_PER_METRE), self._depth, out=centre, casting='unsafe',
+                  dtype=np.float32)
+        margin = 2 * max(SCALES)
+        inverse = self._inverse
+        inverse[margin:-margin, :margin] = centre[:, :1]
+        inverse[margin:-margin, -margin:] = centre[:, -1:]
+        inverse[:margin] = inverse[margin]
+        inverse[-margin:] = inverse[-margin - 1]
+        return centre
+
+    def _window(self, padded: np.ndarray, shift: int = 0, axis: int = 0,
+                wider: int = 0) -> np.ndarray:
+        """The image's part of a padded array, moved along an axis and widened on both sides."""
+        margin = 2 * max(SCALES)
+        spans = [slice(margin, margin + n) for n in self._worst.shape]
+        spans[axis] = slice(spans[axis].start + shift - wider, spans[axis].stop + shift + wider)
+        return padded[tuple(spans)]
+
+    def _depart(self, scale: int, axis: int) -> None:
+        """Raise ``worst`` to the least of a pixel's departures, all in units of t * c.
+
+        The bend \\|a - 2c + b\\| one scale to the side is the departure from that side's
+        continuation, and (\\|b - a\\| - bend) / 2 is the lesser distance to a and b, or below 0
+        if c is not between them; unsigned subtraction makes that 0.
+        """
+        bend, term = self._window(self._bend, 0, axis, scale), self._term
+        before, after = (self._window(self._inverse, s, axis, scale) for s in (-scale, scale))
+        cv2.add(before, after, dst=bend)
+        cv2.absdiff(bend, self._window(self._twice, 0, axis, scale), dst=bend)
+        before, after = (self._window(self._inverse, s, axis) for s in (-scale, scale))
+        cv2.absdiff(before, after, dst=term)
+        cv2.subtract(term, self._window(self._bend), dst=term)
+        for side in (-scale, scale):
+            cv2.min(term, self._window(self._bend, side, axis), dst=term)
+        cv2.max(self._worst, term, dst=self._worst)
