@@ -94,8 +94,8 @@ class CloudBuilder:
                 _check(name, array, shape, np.uint8)
         if normals is not None:
             _check('normals', normals, (*size, 3), np.float32)
-        self._prepare(intrinsics, point_dtype(*(array is not None for _, array, _ in extras),
-                                              normals=normals is not None))
+        self._prepare(intrinsics, point_dtype(rgb is not None, labels is not None,
+                                              confidence is not None, normals is not None))
         self._fill_xyz(depth, within(depth) if keep is None else keep)
         self._fill_bytes([(name, array) for name, array, _ in extras if array is not None])
         if normals is not None:

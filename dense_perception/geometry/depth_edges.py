@@ -29,9 +29,9 @@ class FlyingPixels:
     With c the inverse depth of a pixel and a2, a, b, b2 those at 2s and s pixels on one side and
     at s and 2s on the other, a pixel flies if for a scale s, along its row or its column,
 
-    - it lies between its neighbours, away from both: min(\\|c - a\\|, \\|b - c\\|) > t/2 * c and
-      c between a and b;
-    - it continues neither side: \\|c - (2a - a2)\\| > t * c and \\|c - (2b - b2)\\| > t * c.
+    - it lies between its neighbours, away from both: c is between a and b, and both
+      abs(c - a) and abs(b - c) exceed t/2 * c;
+    - it continues neither side: both abs(c - (2a - a2)) and abs(c - (2b - b2)) exceed t * c.
 
     t = 1 / :data:`TOLERANCE_DIVISOR`. Unknown depth counts as infinitely far, which for the sky
     it is. Depth is told apart in steps of 1/2000 per metre, so the tolerance is coarser beyond
@@ -81,12 +81,7 @@ class FlyingPixels:
         centre = self._window(self._inverse)
         np.divide(np.float32(_PER_METRE), self._depth, out=centre, casting='unsafe',
                   dtype=np.float32)
-        margin = 2 * max(SCALES)
-        inverse = self._inverse
-        inverse[margin:-margin, :margin] = centre[:, :1]
-        inverse[margin:-margin, -margin:] = centre[:, -1:]
-        inverse[:margin] = inverse[margin]
-        inverse[-margin:] = inverse[-margin - 1]
+        _continue_borders(self._inverse, 2 * max(SCALES))
         return centre
 
     def _window(self, padded: np.ndarray, shift: int = 0, axis: int = 0,
@@ -100,8 +95,8 @@ class FlyingPixels:
     def _depart(self, scale: int, axis: int) -> None:
         """Raise ``worst`` to the least of a pixel's departures, all in units of t * c.
 
-        The bend \\|a - 2c + b\\| one scale to the side is the departure from that side's
-        continuation, and (\\|b - a\\| - bend) / 2 is the lesser distance to a and b, or below 0
+        The bend abs(a - 2c + b) one scale to the side is the departure from that side's
+        continuation, and (abs(b - a) - bend) / 2 is the lesser distance to a and b, or below 0
         if c is not between them; unsigned subtraction makes that 0.
         """
         bend, term = self._window(self._bend, 0, axis, scale), self._term
@@ -114,3 +109,16 @@ class FlyingPixels:
         for side in (-scale, scale):
             cv2.min(term, self._window(self._bend, side, axis), dst=term)
         cv2.max(self._worst, term, dst=self._worst)
+
+
+def _continue_borders(padded: np.ndarray, margin: int) -> None:
+    """Fill the padding by point reflection about the image's border, which continues planes."""
+    for array in (padded[margin:-margin].T, padded):
+        inner = array[margin:-margin]
+        reach = min(margin, len(inner) - 1)
+        for border, edge, mirrored in (
+                (array[:margin][::-1], inner[0], inner[1:reach + 1]),
+                (array[-margin:], inner[-1], inner[-2:-reach - 2:-1])):
+            beyond = 2 * edge.astype(np.int32) - mirrored
+            border[:reach] = np.clip(beyond, 0, _LARGEST)
+            border[reach:] = edge

@@ -86,8 +86,7 @@ class GroundSplit:
 
     def candidates(self, labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Pixels of a ground class among those to ``keep``: uint8, 0 or 255."""
-        ground = cv2.compare(cv2.LUT(labels, self._table), GROUND, cv2.CMP_EQ)
-        return cv2.bitwise_and(ground, keep)
+        return np.where(cv2.LUT(labels, self._table) == GROUND, keep, np.uint8(0))
 
     def split(self, depth: np.ndarray, keep: np.ndarray, intrinsics: Intrinsics,
               labels: np.ndarray | None, plane: Mount | None,
@@ -125,9 +124,7 @@ class GroundSplit:
         ground = cv2.inRange(drop, float(border), float(deepest))
         below_border = np.nextafter(border, np.float32(-np.inf))
         obstacle = cv2.inRange(drop, float(highest), float(below_border))
-        cv2.bitwise_and(ground, GROUND, dst=ground)
-        cv2.bitwise_and(obstacle, OBSTACLE, dst=obstacle)
-        return cv2.bitwise_or(ground, obstacle, dst=ground)
+        return (ground & np.uint8(GROUND)) | (obstacle & np.uint8(OBSTACLE))
 
 
 def _sample(depth: np.ndarray, intrinsics: Intrinsics, candidates: np.ndarray) -> np.ndarray:

@@ -173,3 +173,36 @@ def test_weights_folder_round_trip_and_errors(tmp_path: Path):
     (tmp_path / 'bad' / 'card.json').write_text(replace(CARD, variant='nothing').to_json())
     with pytest.raises(WeightsError, match='unknown model "nothing"'):
         load_weights(tmp_path / 'bad')
+
+
+class Facing(torch.nn.Module):
+    """Normals of any length: the more red, the more to the right; and a class by green."""
+
+    config = None
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        red, green = x[:, 0], x[:, 1]
+        normals = torch.stack([3 * red, torch.full_like(red, -2.0), red * 0 - 1], dim=1)
+        logits = torch.stack([green] * len(CLASSES), dim=1)
+        logits[:, SKY] = 0.0
+        return {'normals': normals, 'logits': logits, 'depth': 1 + red.abs()}
+
+
+def test_normals_have_unit_length_channels_last_and_none_for_the_sky(tmp_path: Path):
+    card = replace(CARD, mount='none', outputs=('depth', 'labels', 'normals'))
+    path = tmp_path / 'model.onnx'
+    parity = export_model(Facing(), card, path)
+    assert parity.normal_error < 1e-5
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    picture[..., 0] = np.arange(WIDTH) * 2
+    picture[HEIGHT // 2:, :, 1] = 255
+    prediction = Predictor(path).predict(picture)
+    normals = prediction.normals
+    assert normals.shape == (HEIGHT, WIDTH, 3) and normals.dtype == np.float32
+    sky = prediction.labels == SKY
+    assert sky.any() and not sky.all()
+    np.testing.assert_array_equal(np.isnan(normals).all(-1), sky)
+    np.testing.assert_allclose(np.linalg.norm(normals[~sky], axis=-1), 1, atol=1e-5)
+    row = normals[HEIGHT - 1]
+    assert (np.diff(row[:, 0]) > 0).all() and (row[:, 1] < 0).all() and (row[:, 2] < 0).all()
+    np.testing.assert_allclose(row[:, 1] / row[:, 2], 2, rtol=1e-4)

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from dense_perception.geometry.camera import Intrinsics
-from dense_perception.geometry.cloud import CloudBuilder, point_dtype
+from dense_perception.geometry.cloud import (
+    CloudBuilder,
+    every_nth,
+    point_dtype,
+    select,
+    within,
+)
 from dense_perception.geometry.mount import Mount
 
 CAMERA = Intrinsics(300.0, 310.0, 161.3, 118.2, 320, 240)
@@ -81,10 +87,12 @@ def test_padded_and_reversed_inputs_give_the_same_cloud():
 
 @pytest.mark.parametrize(('fields', 'step'), [
     ((), 12), (('rgb',), 16), (('label',), 16), (('confidence',), 16),
-    (('rgb', 'label'), 20), (('label', 'confidence'), 16), (('rgb', 'label', 'confidence'), 20)])
+    (('rgb', 'label'), 20), (('label', 'confidence'), 16), (('rgb', 'label', 'confidence'), 20),
+    (('normals',), 24), (('normals', 'rgb', 'label'), 32)])
 def test_layout_is_compact_and_aligned(fields: tuple[str, ...], step: int):
     dtype = point_dtype(**dict.fromkeys(fields, True))
-    assert dtype.names == ('x', 'y', 'z', *fields)
+    names = [f'normal_{axis}' for axis in 'xyz'] if 'normals' in fields else []
+    assert dtype.names == ('x', 'y', 'z', *names, *(f for f in fields if f != 'normals'))
     assert dtype.itemsize == step
     assert all(offset % kind.itemsize == 0 for kind, offset in dtype.fields.values())
 
@@ -113,3 +121,50 @@ def test_wrong_arrays_are_refused_with_both_shapes():
         CloudBuilder().build(depth, CAMERA, labels=np.zeros(SIZE, np.int32))
     with pytest.raises(ValueError, match='confidence must be uint8'):
         CloudBuilder().build(depth, CAMERA, confidence=np.zeros((*SIZE, 1), np.uint8))
+    with pytest.raises(ValueError, match=r'normals must be float32 of shape \(240, 320, 3\)'):
+        CloudBuilder().build(depth, CAMERA, normals=np.zeros(SIZE, np.float32))
+    with pytest.raises(ValueError, match='keep must be uint8'):
+        CloudBuilder().build(depth, CAMERA, keep=np.ones(SIZE, bool))
+
+
+def test_only_what_is_kept_has_a_point():
+    rgb, labels, _ = random_images()
+    depth = np.full(SIZE, 2.0, np.float32)
+    keep = np.where(labels > 100, 255, 0).astype(np.uint8)
+    cloud = CloudBuilder().build(depth, CAMERA, rgb, labels, keep=keep)
+    np.testing.assert_array_equal(np.isfinite(stack(cloud)).all(axis=-1), keep > 0)
+    np.testing.assert_array_equal(np.isfinite(stack(cloud)).any(axis=-1), keep > 0)
+    np.testing.assert_array_equal(cloud['label'], labels)
+    chosen = select(cloud, keep > 0)
+    assert chosen.shape == (1, np.count_nonzero(keep))
+    np.testing.assert_array_equal(chosen[0], cloud[keep > 0])
+    assert select(cloud, np.zeros(SIZE, bool)).shape == (1, 0)
+
+
+def test_range_limits_are_inclusive_and_unknown_is_never_within():
+    depth = np.array([[np.nan, np.inf, -np.inf, 0, -1, 0.5, 1, 2, 3, 3.5]], np.float32)
+    known, cut = within(depth)[0], within(depth, 1.0, 3.0)[0]
+    assert known.tolist() == [0] * 5 + [255] * 5
+    assert cut.tolist() == [0] * 6 + [255] * 3 + [0]
+    assert within(depth, 1.0)[0].tolist() == [0] * 6 + [255] * 4
+
+
+@pytest.mark.parametrize('step', [1, 2, 3, 7, 240, 1000])
+def test_every_nth_pixel_is_the_same_point(step: int):
+    """The strided cloud's intrinsics give its points the places they have in the full one."""
+    depth = np.random.default_rng(0).uniform(1, 9, SIZE).astype(np.float32)
+    full = stack(CloudBuilder().build(depth, CAMERA))[::step, ::step]
+    camera = every_nth(CAMERA, step)
+    thinned = np.ascontiguousarray(depth[::step, ::step])
+    np.testing.assert_allclose(stack(CloudBuilder().build(thinned, camera)), full, rtol=1e-5,
+                               atol=1e-6)
+
+
+def test_normals_travel_with_their_points():
+    normals = np.random.default_rng(0).normal(size=(*SIZE, 3)).astype(np.float32)
+    rgb, labels, confidence = random_images()
+    cloud = CloudBuilder().build(np.ones(SIZE, np.float32), CAMERA, rgb, labels, confidence,
+                                 normals)
+    for i, axis in enumerate('xyz'):
+        np.testing.assert_array_equal(cloud[f'normal_{axis}'], normals[..., i])
+    np.testing.assert_array_equal(cloud['confidence'], confidence)

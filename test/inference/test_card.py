@@ -48,7 +48,7 @@ def test_unusable_text_is_refused(text: str, reason: str):
     ({'colour_order': 'bgr'}, 'colour order "bgr"'),
     ({'mount': 'always'}, 'mount "always" is unknown'),
     ({'outputs': ()}, 'must be chosen from'),
-    ({'outputs': ('depth', 'normals')}, 'must be chosen from'),
+    ({'outputs': ('depth', 'flow')}, 'must be chosen from'),
     ({'depth_convention': None}, 'depth_convention "None" is unknown'),
     ({'depth_range': (5.0, 1.0)}, 'near < far'),
     ({'classes': ()}, 'needs classes'),
