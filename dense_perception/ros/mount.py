@@ -1,29 +1,34 @@
-"""Where the node learns how its camera is mounted: parameters, a topic or TF."""
+"""Where the node learns how its camera is mounted: parameters, a topic, TF or an IMU."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from dense_perception.geometry.jumps import JumpGate
 from dense_perception.geometry.mount import Mount, MountError
+from dense_perception.ros import imu
 from dense_perception.ros.parameters import Declaration, Parameters
 from dense_perception.ros.qos import LATCHED
+from dense_perception.ros.stamps import frame_seconds
 from dense_perception.ros.transforms import (
+    Pose,
     Transforms,
     TransformUnavailable,
     mount_from_pose,
-    open_transforms,
 )
 from dense_perception_msgs.msg import CameraMount
 
-SOURCES = ('auto', 'parameters', 'topic', 'tf', 'none')
+SOURCES = ('auto', 'parameters', 'topic', 'tf', 'imu', 'none')
 
 PARAMETERS = (
     Declaration('mount.source', 'auto', 'Where height and gravity come from; auto takes the '
                 'parameters if mount.height is above 0, else the topic camera_mount once '
-                'something came on it, else TF.', choices=SOURCES),
+                'something came on it, else TF. imu: gravity from the topic imu, height from '
+                'mount.height or else TF.', choices=SOURCES),
     Declaration('mount.height', 0.0, 'Height of the camera above the ground in metres; '
                 '0 = unknown.', minimum=0.0, maximum=1000.0, dynamic=True),
     Declaration('mount.pitch', 0.0, 'Pitch of the camera in radians, above 0 looking down.',
@@ -31,7 +36,13 @@ PARAMETERS = (
     Declaration('mount.roll', 0.0, 'Roll of the camera in radians, above 0 turning clockwise '
                 'as seen from behind it.', minimum=-3.2, maximum=3.2, dynamic=True),
     Declaration('mount.ground_frame', 'base_footprint', 'TF frame on the ground, z up, that '
-                'height and gravity are looked up in.'))
+                'height and gravity are looked up in.'),
+    *imu.PARAMETERS)
+
+# Faster than this no robot tilts or lifts its camera; the constants are for noise.
+_TILT, _TILT_RATE = 0.1, 4.0  # rad, rad/s
+_LIFT, _LIFT_RATE = 0.1, 1.5  # m, m/s
+_JUMP_CONFIRM_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -43,27 +54,36 @@ class MountReading:
     problem: str = ''
 
 
+def needs_transforms(parameters: Parameters) -> bool:
+    """Whether a MountProvider with these parameters may look something up in TF."""
+    return parameters['mount.source'] in ('auto', 'tf', 'imu')
+
+
 class MountProvider:
     """Answers how the camera is mounted for each image.
 
-    :param transforms: where TF comes from; default tf2_ros if it is installed.
+    What is measured from image to image (TF, the IMU) may not jump: after an implausible change
+    the mount is unknown until the new value has stood for half a second.
+
+    :param transforms: where TF comes from.
     """
 
-    def __init__(self, node: Node, parameters: Parameters,
-                 transforms: Transforms | None = None) -> None:
+    def __init__(self, node: Node, parameters: Parameters, transforms: Transforms) -> None:
         self._parameters = parameters
+        self._transforms = transforms
         self._received: MountReading | None = None
         source = parameters['mount.source']
         self._subscription = node.create_subscription(
             CameraMount, 'camera_mount', self._on_mount, LATCHED) \
             if source in ('auto', 'topic') else None
-        self._transforms = (transforms or open_transforms(node)) \
-            if source in ('auto', 'tf') else None
+        self._imu = imu.ImuGravity(node, parameters, transforms) if source == 'imu' else None
+        self._gate: JumpGate[Mount] = JumpGate(_implausible, _JUMP_CONFIRM_S)
 
     def read(self, header: Header) -> MountReading:
         """Mount of the camera that took the image with this header; never waits."""
         readers = {'parameters': self._from_parameters, 'topic': self._from_topic,
-                   'tf': lambda: self._from_tf(header),
+                   'tf': lambda: self._steady(self._from_tf(header), header),
+                   'imu': lambda: self._steady(self._from_imu(header), header),
                    'none': lambda: MountReading(None, problem='mount.source is none')}
         source = self._parameters['mount.source']
         if source != 'auto':
@@ -87,13 +107,33 @@ class MountProvider:
             None, problem='nothing came on the topic camera_mount')
 
     def _from_tf(self, header: Header) -> MountReading:
-        assert self._transforms is not None
         try:
-            pose = self._transforms.lookup(self._parameters['mount.ground_frame'],
-                                           header.frame_id, header.stamp)
-            return MountReading(mount_from_pose(*pose), 'tf')
+            return MountReading(mount_from_pose(*self._pose(header)), 'tf')
         except (TransformUnavailable, MountError) as error:
             return MountReading(None, problem=f'TF: {error}')
+
+    def _from_imu(self, header: Header) -> MountReading:
+        assert self._imu is not None
+        height = self._parameters['mount.height']
+        try:
+            if height == 0:
+                height = self._pose(header)[0][2]
+            return MountReading(Mount(self._imu.down(header), height), 'imu')
+        except imu.GravityUnavailable as error:
+            return MountReading(None, problem=f'topic imu: {error}')
+        except (TransformUnavailable, MountError) as error:
+            return MountReading(None, problem=f'imu: {error}')
+
+    def _pose(self, header: Header) -> Pose:
+        return self._transforms.lookup(self._parameters['mount.ground_frame'], header.frame_id,
+                                       header.stamp)
+
+    def _steady(self, reading: MountReading, header: Header) -> MountReading:
+        if reading.mount is None or self._gate.passes(reading.mount,
+                                                      frame_seconds(header.stamp)):
+            return reading
+        return MountReading(None, problem=f'{reading.source}: gravity or height jumps between '
+                            'images faster than a camera can move')
 
     def _on_mount(self, msg: CameraMount) -> None:
         self._received = mount_from_message(msg)
@@ -117,3 +157,10 @@ def message_from_mount(mount: Mount | None, header: Header) -> CameraMount:
         msg.height = mount.height
         msg.gravity.x, msg.gravity.y, msg.gravity.z = mount.down
     return msg
+
+
+def _implausible(earlier: Mount, later: Mount, seconds: float) -> bool:
+    cosine = sum(a * b for a, b in zip(earlier.down, later.down))
+    tilt = math.acos(min(1.0, max(-1.0, cosine)))
+    return (tilt > _TILT + _TILT_RATE * seconds
+            or abs(later.height - earlier.height) > _LIFT + _LIFT_RATE * seconds)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from rclpy.time import Time as RclTime
 
-from dense_perception.geometry.mount import Mount
+from dense_perception.geometry.mount import Mount, MountError
+from dense_perception.geometry.rotation import rotation_matrix
 
 Pose = tuple[tuple[float, float, float], tuple[float, float, float, float]]
 """Translation in metres and quaternion x, y, z, w."""
@@ -65,7 +65,10 @@ class Tf2Transforms:
                 if abs(age.nanoseconds) > _NEWEST_WITHIN_NS:
                     raise
         except self._error as error:
-            raise TransformUnavailable(str(error)) from None
+            # tf2's own sentence has times in it, so it would be a new one for every image.
+            raise TransformUnavailable(
+                f'no transform from "{source}" to "{target}" at the time of the image '
+                f'({type(error).__name__})') from None
         t, q = found.transform.translation, found.transform.rotation
         return (t.x, t.y, t.z), (q.x, q.y, q.z, q.w)
 
@@ -86,7 +89,9 @@ def mount_from_pose(translation: tuple[float, float, float],
     :param quaternion: x, y, z, w, of any non-zero length.
     :raises MountError: the camera is not above the ground, or the quaternion is zero.
     """
-    x, y, z, w = np.asarray(quaternion, float) / (np.linalg.norm(quaternion) or np.nan)
+    try:
+        rotation = rotation_matrix(quaternion)
+    except ValueError as error:
+        raise MountError(str(error)) from None
     # -(third row of the rotation matrix): the ground's "down" seen from the optical frame.
-    down = (-2 * (x * z - w * y), -2 * (y * z + w * x), -(1 - 2 * (x * x + y * y)))
-    return Mount(tuple(float(v) for v in down), float(translation[2]))
+    return Mount(tuple(float(-v) for v in rotation[2]), float(translation[2]))
