@@ -9,18 +9,22 @@ import numpy as np
 
 STANDARD_GRAVITY = 9.80665  # m/s^2
 
-_GATE = 0.1  # share by which an acceleration's norm may differ from gravity's
-_LONGEST_GAP_S = 0.5
+_GATE = 0.07
+_AVERAGED_S = 0.25
+_QUIET_S = 0.5
 _UNTRUSTED_S = 3.0
-_SETTLING_S = 0.5
+_LONGEST_GAP_S = 0.5
 
 
 class GravityFilter:
     """Down in the IMU's frame: a complementary filter (as of Mahony et al. 2008).
 
     The angular velocity turns the estimate from sample to sample; the acceleration, which at rest
-    points up, pulls it slowly to the truth. An acceleration whose norm is not about gravity's is
-    left out: a bump or a start must not tilt the world.
+    points up, pulls it slowly to the truth. What pulls is the mean acceleration of a quarter of a
+    second, and only after its norm has been within 7 % of gravity's for half a second: vibration
+    averages out, while a bump or a start is left out together with its tail. (A gate on single
+    samples would pick out of a vibration those that happen to have the right norm, which lie to
+    one side.)
 
     :param time_constant: seconds in which the acceleration corrects 63 % of an error.
     """
@@ -30,20 +34,18 @@ class GravityFilter:
         self._forget()
 
     def _forget(self) -> None:
+        self._force: np.ndarray | None = None  # mean acceleration, up at rest
         self._down: np.ndarray | None = None
-        self._time_s = -math.inf
-        self._trusted_s = self._first_s = -math.inf
-        self._samples = 0
+        self._time_s = self._trusted_s = self._loud_s = -math.inf
+        self._samples = 1
 
     @property
     def down(self) -> np.ndarray | None:
-        """Unit vector, float64 (3,); None in the first half second.
+        """Unit vector, float64 (3,); None before the first quiet half second.
 
-        Also None if no acceleration has been about gravity's for the last 3 seconds.
+        Also None if there has been no quiet moment for the last 3 seconds.
         """
-        settled = self._trusted_s - self._first_s >= _SETTLING_S
-        lost = self._time_s - self._trusted_s > _UNTRUSTED_S
-        return self._down if settled and not lost else None
+        return None if self._time_s - self._trusted_s > _UNTRUSTED_S else self._down
 
     def update(self, time_s: float, acceleration: Sequence[float],
                angular_velocity: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
@@ -56,27 +58,39 @@ class GravityFilter:
         if not (np.isfinite(force).all() and np.isfinite(rate).all() and math.isfinite(time_s)):
             return
         elapsed = time_s - self._time_s
-        if abs(elapsed) > _LONGEST_GAP_S:
+        if self._force is None or abs(elapsed) > _LONGEST_GAP_S:
             self._forget()
-            elapsed = 0.0
-        elif elapsed <= 0:
+            self._force, self._time_s, self._loud_s = force, time_s, time_s
+            return
+        if elapsed <= 0:
             return
         self._time_s = time_s
-        if self._down is not None:
-            # A vector fixed in the world turns the other way round in the body.
-            self._down = self._down + elapsed * np.cross(self._down, rate)
-        norm = float(np.linalg.norm(force))
-        if abs(norm - STANDARD_GRAVITY) <= _GATE * STANDARD_GRAVITY:
-            self._correct(-force / norm, elapsed)
-        if self._down is not None:
-            self._down = self._down / np.linalg.norm(self._down)
-
-    def _correct(self, down: np.ndarray, elapsed: float) -> None:
-        self._trusted_s = self._time_s
+        # A vector fixed in the world turns the other way round in the body.
+        turned = self._force + elapsed * np.cross(self._force, rate)
         self._samples += 1
-        if self._down is None:
-            self._down, self._first_s = down, self._time_s
+        # At first the plain mean, so that the first sample counts no more than the others.
+        share = max(_share(elapsed, _AVERAGED_S), 1 / self._samples)
+        self._force = turned + share * (force - turned)
+        if self._down is not None:
+            down = self._down + elapsed * np.cross(self._down, rate)
+            self._down = down / np.linalg.norm(down)
+        self._correct(self._force, elapsed)
+
+    def _correct(self, force: np.ndarray, elapsed: float) -> None:
+        norm = float(np.linalg.norm(force))
+        if abs(norm - STANDARD_GRAVITY) > _GATE * STANDARD_GRAVITY:
+            self._loud_s = self._time_s
+        if self._time_s - self._loud_s < _QUIET_S:
             return
-        # At first the mean of all samples, so that the first one counts no more than the others.
-        share = max(1 - math.exp(-elapsed / self._time_constant), 1 / self._samples)
-        self._down = self._down + share * (down - self._down)
+        self._trusted_s = self._time_s
+        measured = -force / norm
+        if self._down is None:
+            self._down = measured
+        else:
+            self._down = self._down + _share(elapsed, self._time_constant) * (
+                measured - self._down)
+
+
+def _share(elapsed: float, time_constant: float) -> float:
+    """Weight of a new sample in an exponential mean."""
+    return 1 - math.exp(-elapsed / time_constant)

@@ -51,7 +51,7 @@ class ScaleFilter:
             self._used = None
             self._history.clear()
         if isinstance(found, str):
-            if self._used is not None and time_s - self._used[1] <= self.hold_s:
+            if self._used is not None and time_s - self._used[1] < self.hold_s:
                 return Scaling(self._used[0], f'{found}; the last scale is held')
             return Scaling(None, found)
         if not self._gate.passes(found, time_s):

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from dense_perception.inference.backends import BACKENDS, BackendError
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.predictor import Predictor
-from dense_perception.ros import mount
+from dense_perception.ros import metres, scale
 from dense_perception.ros.camera import GEOMETRIES, Camera
 from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.diagnostics import Diagnostics, logger_of
@@ -41,7 +41,7 @@ PARAMETERS = (
                 choices=('model', 'camera')),
     Declaration('cloud.max_range', 0.0, 'Depth in metres beyond which the cloud has no point; '
                 '0 = no limit.', minimum=0.0, maximum=1e6, dynamic=True),
-    *mount.PARAMETERS)
+    *metres.PARAMETERS)
 
 _ADAPT_PERIOD_S = 0.5
 _SILENCE_S = 2.0
@@ -61,13 +61,14 @@ class PerceptionNode:
         self._conditions = Conditions(logger_of(self.node))
         self._statistics = Statistics()
         self._mailbox: Mailbox[tuple[Image | CompressedImage, float]] = Mailbox()
-        self._outputs = Outputs(self.node, self._predictor.card)
+        card = self._predictor.card
+        self._outputs = Outputs(self.node, card, scale.may_scale(self._parameters, card))
         self._outputs.publish_classes()
+        self._metres = metres.Metres(self.node, self._parameters, card, self._conditions)
         self._open_inputs()
         self._worker = FrameWorker(
-            self.node, self._parameters, self._predictor, self._camera,
-            mount.MountProvider(self.node, self._parameters), self._outputs, self._mailbox,
-            self._statistics, self._conditions)
+            self.node, self._parameters, self._predictor, self._camera, self._metres,
+            self._outputs, self._mailbox, self._statistics, self._conditions)
         self._diagnostics = Diagnostics(self.node, self._predictor.card.name, self._conditions,
                                         self._describe)
         self._thread = threading.Thread(target=self._work, name='frames', daemon=True)
@@ -98,6 +99,7 @@ class PerceptionNode:
 
     def _adapt(self) -> None:
         """Listen to the camera while somebody listens to us, the way it publishes."""
+        self._metres.listen(bool(self._outputs.wanted()))
         if self._outputs.wanted():
             if not self._image.open:
                 self._heard = time.monotonic()

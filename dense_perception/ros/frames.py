@@ -19,7 +19,7 @@ from dense_perception.ros.camera import Camera
 from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.images import ImageError, colour_from_compressed, colour_from_image
 from dense_perception.ros.mailbox import Mailbox
-from dense_perception.ros.mount import MountProvider, MountReading
+from dense_perception.ros.metres import Metres
 from dense_perception.ros.parameters import Parameters
 from dense_perception.ros.pipeline import Pipeline, Result
 from dense_perception.ros.statistics import Statistics
@@ -35,7 +35,7 @@ class FrameWorker:
     """
 
     def __init__(self, node: Node, parameters: Parameters, predictor: Predictor, camera: Camera,
-                 mounts: MountProvider, publishers: outputs.Outputs,
+                 metres: Metres, publishers: outputs.Outputs,
                  mailbox: Mailbox[tuple[Message, float]], statistics: Statistics,
                  conditions: Conditions) -> None:
         self._clock = node.get_clock()
@@ -43,7 +43,7 @@ class FrameWorker:
         self._predictor = predictor
         self._pipeline = Pipeline(predictor, parameters['output_size'])
         self._camera = camera
-        self._mounts = mounts
+        self._metres = metres
         self._outputs = publishers
         self._mailbox = mailbox
         self._statistics = statistics
@@ -60,7 +60,7 @@ class FrameWorker:
         """Diagnostics values: is the depth of the last frame metric, and thanks to which mount."""
         scale = {None: 'none yet', True: 'metric', False: 'relative'}[self._metric]
         return {'depth': scale if self._predictor.has_depth else 'not in this model',
-                'mount_source': self._mount_source or 'none'}
+                'mount_source': self._mount_source or 'none', **self._metres.describe()}
 
     def _frame(self, msg: Message, arrived: float) -> None:
         wanted = self._outputs.wanted()
@@ -76,12 +76,13 @@ class FrameWorker:
         height, width = pixels.shape[:2]
         self._check_network_size(width, height)
         calibration = self._camera.calibration(width, height)
-        reading = self._read_mount(msg.header)
+        mount = self._metres.begin(msg.header, calibration and calibration[1]).mount
         converted = time.perf_counter()
         try:
             result = self._pipeline.run(
-                pixels, colour_order, calibration and calibration[1], reading.mount,
-                outputs.POINTS in wanted, self._parameters['cloud.max_range'])
+                pixels, colour_order, calibration and calibration[1], mount,
+                outputs.POINTS in wanted, self._parameters['cloud.max_range'],
+                self._metres.scaling(msg.header))
         except BackendError as error:
             self._refuse('inference', str(error))
             return
@@ -93,7 +94,7 @@ class FrameWorker:
         self._check_size(self._outputs.publish(result, msg.header, wanted, info))
         published = time.perf_counter()
         self._metric = result.metric
-        self._mount_source = reading.source if calibration else ''
+        self._mount_source = self._metres.finish(result.metric)
         stages = {'convert': 1e3 * (converted - start), **result.stage_ms,
                   'publish': 1e3 * (published - predicted)}
         self._report(msg.header, result, stages, age_ms, arrived, outputs.STATUS in wanted)
@@ -102,18 +103,6 @@ class FrameWorker:
         """Leave this frame out and say why; the node lives on."""
         self._statistics.refused(reason)
         self._conditions.raise_(condition, Level.ERROR, f'image refused: {reason}')
-
-    def _read_mount(self, header: Header) -> MountReading:
-        if not self._predictor.card.takes_mount:
-            return MountReading(None)
-        reading = self._mounts.read(header)
-        if reading.mount is None and self._parameters['mount.source'] != 'none':
-            self._conditions.raise_(
-                'mount', Level.WARN, "the camera's mount is unknown, so depth is relative "
-                f'(depth/relative): {reading.problem}')
-        else:
-            self._conditions.clear('mount')
-        return reading
 
     def _report(self, header: Header, result: Result, stages: dict[str, float], age_ms: float,
                 arrived: float, wanted: bool) -> None:

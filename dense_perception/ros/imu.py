@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
@@ -49,7 +50,7 @@ class GravityUnavailable(LookupError):
 class _Sample:
     time_s: float
     frame_id: str
-    down: np.ndarray  # unit vector, IMU frame
+    down: np.ndarray  # IMU frame; between two samples not quite of length 1
 
 
 class ImuGravity:
@@ -63,7 +64,15 @@ class ImuGravity:
         self._lock = threading.Lock()
         self._samples: deque[_Sample] = deque()
         self._problem = 'nothing came on it'
-        self._subscription = node.create_subscription(Imu, 'imu', self._on_imu, _QOS)
+        self._subscription: Subscription | None = None
+
+    def listen(self, wanted: bool) -> None:
+        """Listen, or stop: hundreds of messages a second are no use to a node at rest."""
+        if wanted and self._subscription is None:
+            self._subscription = self._node.create_subscription(Imu, 'imu', self._on_imu, _QOS)
+        elif not wanted and self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
 
     def down(self, header: Header) -> tuple[float, float, float]:
         """Unit vector along gravity in the frame and at the time of an image.
@@ -72,7 +81,8 @@ class ImuGravity:
         :raises TransformUnavailable: TF does not know how the IMU lies.
         """
         sample = self._at(seconds(header.stamp))
-        x, y, z = self._optical_from(sample.frame_id, header) @ sample.down
+        down = sample.down / np.linalg.norm(sample.down)
+        x, y, z = self._optical_from(sample.frame_id, header) @ down
         return float(x), float(y), float(z)
 
     def _on_imu(self, msg: Imu) -> None:

@@ -62,8 +62,9 @@ def needs_transforms(parameters: Parameters) -> bool:
 class MountProvider:
     """Answers how the camera is mounted for each image.
 
-    What is measured from image to image (TF, the IMU) may not jump: after an implausible change
-    the mount is unknown until the new value has stood for half a second.
+    What is measured from image to image (TF, the IMU) may not jump: after a change faster than a
+    camera can move the mount is unknown until the change would have been possible in the time
+    since, at the latest until it has stood for half a second.
 
     :param transforms: where TF comes from.
     """
@@ -78,6 +79,11 @@ class MountProvider:
             if source in ('auto', 'topic') else None
         self._imu = imu.ImuGravity(node, parameters, transforms) if source == 'imu' else None
         self._gate: JumpGate[Mount] = JumpGate(_implausible, _JUMP_CONFIRM_S)
+
+    def listen(self, wanted: bool) -> None:
+        """Listen to the IMU if it counts, or stop."""
+        if self._imu is not None:
+            self._imu.listen(wanted)
 
     def read(self, header: Header) -> MountReading:
         """Mount of the camera that took the image with this header; never waits."""

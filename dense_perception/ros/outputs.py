@@ -28,11 +28,15 @@ _TYPES = {DEPTH: Image, RELATIVE: Image, INFO: CameraInfo, POINTS: PointCloud2, 
 
 
 class Outputs:
-    """Publishers of everything that a model with this card can give."""
+    """Publishers of everything that a model with this card can give.
 
-    def __init__(self, node: Node, card: names.ModelCard) -> None:
+    :param may_scale: whether a scale source decides if its depth is metric.
+    """
+
+    def __init__(self, node: Node, card: names.ModelCard, may_scale: bool) -> None:
         self._publishers = {
-            topic: OutputPublisher(node, _TYPES[topic], topic) for topic in _offered(card)}
+            topic: OutputPublisher(node, _TYPES[topic], topic)
+            for topic in _offered(card, may_scale)}
         self._latched = _latched_publishers(node, card) if MASK in self._publishers else []
         self._mask_header: Header | None = Header()
 
@@ -77,12 +81,12 @@ class Outputs:
                 publisher.publish(message)
 
 
-def _offered(card: names.ModelCard) -> list[str]:
+def _offered(card: names.ModelCard, may_scale: bool) -> list[str]:
     topics = [STATUS]
     if names.OUTPUT_DEPTH in card.outputs:
         metric = card.depth_convention == 'metric'
-        topics += [DEPTH, INFO, POINTS] if metric else [INFO]
-        topics += [RELATIVE] if not metric or card.takes_mount else []
+        topics += [DEPTH, INFO, POINTS] if metric or may_scale else [INFO]
+        topics += [RELATIVE] if not metric or may_scale or card.takes_mount else []
     topics += [MASK] if names.OUTPUT_LABELS in card.outputs else []
     topics += [CONFIDENCE] if names.OUTPUT_CONFIDENCE in card.outputs else []
     return topics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.cloud import CloudBuilder
 from dense_perception.geometry.mount import Mount
+from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
 
 
@@ -46,7 +48,8 @@ class Pipeline:
         self._cloud = CloudBuilder()
 
     def run(self, pixels: np.ndarray, colour_order: str, intrinsics: Intrinsics | None,
-            mount: Mount | None, with_points: bool, max_range: float) -> Result:
+            mount: Mount | None, with_points: bool, max_range: float,
+            scaling: Callable[[Prediction], Prediction]) -> Result:
         """Predict one image.
 
         :param pixels: uint8 (height, width, 3).
@@ -54,8 +57,9 @@ class Pipeline:
         :param intrinsics: of ``pixels``; None = unknown.
         :param with_points: build the cloud too.
         :param max_range: depth in metres beyond which the cloud has no point; 0 = no limit.
+        :param scaling: makes the depth of a prediction metric where it can.
         """
-        prediction = self._predictor.predict(pixels, intrinsics, mount, colour_order)
+        prediction = scaling(self._predictor.predict(pixels, intrinsics, mount, colour_order))
         start = time.perf_counter()
         height, width = (pixels.shape[:2] if self._at_camera_size
                          else self._predictor.card.input_size)

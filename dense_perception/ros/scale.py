@@ -73,17 +73,11 @@ class Scaler:
         self._parameters = parameters
         self._convention = card.depth_convention
         self._ground_ids = [c.id for c in card.classes if c.name.lower() in FLAT_CLASSES]
-        source = parameters['scale.source']
-        names = (POINTS, GROUND) if source == 'auto' else (source,)
+        names = _sources(parameters) if may_scale(parameters, card) else ()
         self._filters = {name: ScaleFilter(parameters['scale.smoothing'], parameters['scale.hold'])
-                         for name in names if name != 'none'} if may_scale(parameters, card) else {}
+                         for name in names}
         self._points = ScalePoints(node, transforms) if POINTS in self._filters else None
         self.reading = ScaleReading()
-
-    @property
-    def needs_mount(self) -> bool:
-        """Whether it asks how the camera is mounted, whatever the model does."""
-        return GROUND in self._filters
 
     def listen(self, wanted: bool) -> None:
         """Follow the publishers of scale_points, or stop; to be called twice a second."""
@@ -97,8 +91,8 @@ class Scaler:
         :param intrinsics: of the image, at any size.
         """
         automatic = self._parameters['scale.source'] == 'auto'
-        self.reading = ScaleReading()
         if prediction.depth is None or not self._filters or automatic and prediction.metric:
+            self.reading = ScaleReading()
             return prediction
         start = time.perf_counter()
         self.reading = self._read(prediction, header, intrinsics, mount)
@@ -160,11 +154,22 @@ class Scaler:
 
 def may_scale(parameters: Parameters, card: ModelCard) -> bool:
     """Whether the depth of a model may become metric, or lose that, by ``scale.source``."""
-    source = parameters['scale.source']
     relative = card.depth_convention != 'metric' or card.takes_mount
-    return OUTPUT_DEPTH in card.outputs and source != 'none' and (relative or source != 'auto')
+    return OUTPUT_DEPTH in card.outputs and bool(_sources(parameters)) and (
+        relative or parameters['scale.source'] != 'auto')
+
+
+def needs_mount(parameters: Parameters, card: ModelCard) -> bool:
+    """Whether a Scaler with these parameters has to know how the camera is mounted."""
+    return may_scale(parameters, card) and GROUND in _sources(parameters)
 
 
 def needs_transforms(parameters: Parameters, card: ModelCard) -> bool:
     """Whether a Scaler with these parameters may look something up in TF."""
-    return may_scale(parameters, card) and parameters['scale.source'] in ('auto', POINTS)
+    return may_scale(parameters, card) and POINTS in _sources(parameters)
+
+
+def _sources(parameters: Parameters) -> tuple[str, ...]:
+    """The sources in the order in which they are tried."""
+    source = parameters['scale.source']
+    return {'auto': (POINTS, GROUND), 'none': ()}.get(source, (source,))

@@ -29,7 +29,7 @@ class ScalePoints:
         self._transforms = transforms
         self._clouds: deque[PointCloud2] = deque(maxlen=_KEPT)
         self._subscription = AdaptiveSubscription(node, PointCloud2, 'scale_points',
-                                                  self._clouds.append)
+                                                  self._on_cloud)
 
     def listen(self, wanted: bool) -> None:
         """Follow the publishers of the topic, or stop listening; to be called twice a second."""
@@ -61,6 +61,9 @@ class ScalePoints:
             return points @ rotation_matrix(quaternion).T + np.asarray(translation)
         except (TransformUnavailable, ValueError) as error:
             raise PointsUnavailable(f'scale_points: TF: {error}') from None
+
+    def _on_cloud(self, msg: PointCloud2) -> None:
+        self._clouds.append(msg)
 
 
 def xyz_of(cloud: PointCloud2) -> np.ndarray:

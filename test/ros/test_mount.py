@@ -13,6 +13,7 @@ import rclpy
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from helpers.graph import Graph
+from helpers.messages import imu_message, stamp_of
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
@@ -88,10 +89,10 @@ class FixedTransforms:
         return (0.0, 0.0, 1.2), optical_in_ground(0.25, 0, 0)
 
 
-def provider(graph: Graph, **values: object) -> MountProvider:
+def provider(graph: Graph, transforms: object = None, **values: object) -> MountProvider:
     node = rclpy.create_node('mounts', context=graph.node.context, parameter_overrides=[
         Parameter(name.replace('__', '.'), value=value) for name, value in values.items()])
-    return MountProvider(node, Parameters(node, PARAMETERS), FixedTransforms())
+    return MountProvider(node, Parameters(node, PARAMETERS), transforms or FixedTransforms())
 
 
 def test_parameters_go_before_topic_and_tf(graph: Graph):
@@ -109,6 +110,83 @@ def test_tf_is_taken_where_nothing_else_is_known(graph: Graph):
     lost = mounts.read(Header(frame_id='elsewhere'))
     assert lost.mount is None
     assert lost.problem.count(';') == 2 and 'does not exist' in lost.problem
+
+
+class MovingTransforms(FixedTransforms):
+    """TF whose camera stands where the test says."""
+
+    height, pitch = 1.2, 0.25
+
+    def lookup(self, target: str, source: str, stamp: Time):
+        if source == HEADER.frame_id:
+            return (0.0, 0.0, self.height), optical_in_ground(self.pitch, 0, 0)
+        return super().lookup(target, source, stamp)
+
+
+def at(seconds: float) -> Header:
+    return Header(frame_id=HEADER.frame_id, stamp=stamp_of(seconds))
+
+
+@pytest.mark.parametrize(('height', 'pitch'), [(3.0, 0.25), (1.2, -2.5)],
+                         ids=['height', 'tilt'])
+def test_tf_that_jumps_is_believed_after_half_a_second(graph: Graph, height: float, pitch: float):
+    transforms = MovingTransforms()
+    mounts = provider(graph, transforms, mount__source='tf')
+    assert all(mounts.read(at(100 + 0.1 * i)).mount for i in range(10))
+    transforms.height, transforms.pitch = height, pitch
+    readings = [mounts.read(at(101 + 0.1 * i)) for i in range(8)]
+    assert [r.mount is None for r in readings] == [True] * 5 + [False] * 3
+    assert readings[0].problem == ('tf: gravity or height jumps between images faster than a '
+                                   'camera can move')
+    assert readings[-1].mount.height == height
+
+
+def test_two_publishers_of_one_tf_are_not_believed(graph: Graph):
+    transforms = MovingTransforms()
+    mounts = provider(graph, transforms, mount__source='tf')
+    found = []
+    for i in range(30):
+        transforms.height = 1.2 if i % 2 else 0.4
+        found.append(mounts.read(at(100 + 0.05 * i)).mount)
+    assert {m.height for m in found if m} == {0.4} and found.count(None) == 15
+
+
+def test_a_robot_that_moves_as_robots_do_is_followed(graph: Graph):
+    transforms = MovingTransforms()
+    mounts = provider(graph, transforms, mount__source='tf')
+    for i in range(50):
+        transforms.pitch = 0.25 + 0.3 * math.sin(6 * i / 15)  # up to 1.8 rad/s at 15 Hz
+        transforms.height = 1.2 + 0.4 * math.sin(2 * i / 15)
+        assert mounts.read(at(100 + i / 15)).mount.height == transforms.height
+
+
+def imu_provider(graph: Graph, transforms: object, **values: object) -> MountProvider:
+    mounts = provider(graph, transforms, mount__source='imu', mount__imu_axes='body', **values)
+    for i in range(101):
+        mounts._imu._on_imu(imu_message(100 + i / 100, (0, 0, 9.81)))
+    return mounts
+
+
+def test_imu_takes_the_height_of_the_parameter_or_else_of_tf(graph: Graph):
+    mounts = imu_provider(graph, NoTransforms(), mount__height=0.7, mount__pitch=0.2)
+    reading = mounts.read(at(101))
+    assert (reading.source, reading.mount.height) == ('imu', 0.7)
+    np.testing.assert_allclose(reading.mount.down, Mount.from_pitch_roll(0.2, 0, 1).down,
+                               atol=1e-6)
+    assert imu_provider(graph, MovingTransforms()).read(at(101)).mount.height == 1.2
+    unknown = imu_provider(graph, NoTransforms()).read(at(101))
+    assert unknown.mount is None and unknown.problem.startswith('imu: tf2_ros is not installed')
+    underground = MovingTransforms()
+    underground.height = -0.5
+    assert 'camera height -0.5 m' in imu_provider(graph, underground).read(at(101)).problem
+
+
+def test_silent_imu_is_no_mount_even_with_pitch_parameters(graph: Graph):
+    """The parameters are then only where the camera sits on the body, not how the body leans."""
+    mounts = imu_provider(graph, NoTransforms(), mount__height=0.7, mount__pitch=0.2)
+    reading = mounts.read(at(101.5))
+    assert reading.mount is None
+    assert reading.problem == 'topic imu: it has no sample near the time of the image'
 
 
 @pytest.mark.parametrize(('source', 'words'), [
@@ -135,11 +213,14 @@ def tf2(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict]:
     class TransformException(Exception):
         pass
 
+    class ExtrapolationException(TransformException):
+        pass
+
     class Buffer:
         def lookup_transform(self, target: str, source: str, time) -> TransformStamped:
             newest = known['stamp']
             if newest is None or (time.nanoseconds and time.nanoseconds > newest * 10**9):
-                raise TransformException('extrapolation into the future')
+                raise ExtrapolationException('extrapolation into the future')
             found = TransformStamped()
             found.header.stamp.sec = newest
             found.transform.translation.z = 1.5
@@ -155,10 +236,10 @@ def tf2(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict]:
 def test_tf2_newest_transform_may_be_a_little_old(tf2: dict, graph: Graph):
     transforms = open_transforms(graph.node)
     assert isinstance(transforms, Tf2Transforms)
-    with pytest.raises(TransformUnavailable, match='extrapolation'):
+    with pytest.raises(TransformUnavailable, match='ExtrapolationException'):
         transforms.lookup('base_footprint', 'camera', Time(sec=100))
     tf2['stamp'] = 100
     for stamp in (Time(sec=100), Time(sec=100, nanosec=400_000_000)):
         assert transforms.lookup('base_footprint', 'camera', stamp)[0] == (0, 0, 1.5)
-    with pytest.raises(TransformUnavailable, match='extrapolation'):
+    with pytest.raises(TransformUnavailable, match='ExtrapolationException'):
         transforms.lookup('base_footprint', 'camera', Time(sec=101))
