@@ -59,7 +59,8 @@ def said(depth: np.ndarray = DEPTH, convention: str = 'inverse_affine',
          labels: np.ndarray | None = None, metric: bool = False) -> Prediction:
     values = {'inverse_affine': lambda: (1 / depth - 0.02) / 0.01, 'metric': lambda: depth / 2,
               'affine': lambda: (depth + 1) / 3}[convention]()
-    return Prediction(values.astype(np.float32), labels, None, metric, {'inference': 1.0})
+    return Prediction(depth=values.astype(np.float32), labels=labels, confidence=None,
+                      metric=metric, stage_ms={'inference': 1.0})
 
 
 def seen(count: int = 400, seed: int = 0, wrong: float = 0.0) -> np.ndarray:
