@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip('mujoco', reason='the training package needs mujoco')
 
-from dense_perception_training.datasets import (  # noqa: E402
+from dense_perception_training.datasets import (
     DatasetError,
     LabelRangeError,
     NoTruthError,
@@ -26,11 +26,11 @@ from dense_perception_training.datasets import (  # noqa: E402
     list_datasets,
     open_dataset,
 )
-from dense_perception_training.shards import write_shard  # noqa: E402
+from dense_perception_training.shards import write_shard
 
-from dense_perception.geometry.camera import Intrinsics  # noqa: E402
-from dense_perception.geometry.mount import Mount  # noqa: E402
-from dense_perception.world.renderer import WorldFrame  # noqa: E402
+from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.mount import Mount
+from dense_perception.world.renderer import WorldFrame
 
 CAMERA = Intrinsics(20.0, 20.0, 7.5, 5.5, 16, 12)
 MOUNT = Mount.from_pitch_roll(0.3, 0.1, 0.5)
