@@ -15,7 +15,7 @@ from dense_perception.inference.backends import Backend, load_backend
 from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile
 from dense_perception.inference.prediction import Prediction
-from dense_perception.inference.resize import network_size
+from dense_perception.inference.resize import network_size, resize_image
 
 
 class Predictor:
@@ -115,16 +115,8 @@ class Predictor:
         height, width = self.card.input_size
         if image.shape[:2] == (height, width):
             np.copyto(self._resized, image)
-        elif self.card.interpolation == 'cubic':
-            # As the networks that ask for it were trained: four by four pixels, even to shrink.
-            cv2.resize(image, (width, height), dst=self._resized, interpolation=cv2.INTER_CUBIC)
         else:
-            # Bilinear sampling skips pixels when it shrinks by more than 2, and what aliases the
-            # network reads as depth; so halve first, which averages every pixel.
-            while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
-                image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2),
-                                   interpolation=cv2.INTER_AREA)
-            cv2.resize(image, (width, height), dst=self._resized, interpolation=cv2.INTER_LINEAR)
+            resize_image(image, height, width, self.card.interpolation, self._resized)
         if colour_order == 'bgr':
             cv2.cvtColor(self._resized, cv2.COLOR_BGR2RGB, dst=self._resized)
         return self._resized

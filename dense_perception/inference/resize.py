@@ -1,4 +1,4 @@
-"""The network size that a model's training would have chosen for an image, by the card's rule.
+"""How an image gets to network size: the size that training would have chosen, and the pixels.
 
 DPT and Depth Anything keep the aspect ratio: they scale an image to a target size and round both
 sides to a multiple (the reference code of DPT, ``dpt/transforms.py``). A model file has one size,
@@ -8,6 +8,9 @@ so the rule is applied once, when it is exported for a camera.
 from __future__ import annotations
 
 import math
+
+import cv2
+import numpy as np
 
 from dense_perception.inference.card import ModelCard
 
@@ -31,23 +34,50 @@ def network_size(image_size: tuple[int, int], card: ModelCard) -> tuple[int, int
         raise ValueError(f'image size {image_size[1]}x{image_size[0]} is not positive')
     if card.resize_target is None:
         return card.input_size
-    factors = [target / side for side, target in zip(image_size, card.resize_target)]
-    if card.resize == 'minimal':
+    return size_by_rule(image_size, card.resize_target, card.resize, card.size_multiple)
+
+
+def size_by_rule(image_size: tuple[int, int], target: tuple[int, int], rule: str,
+                 multiple: int) -> tuple[int, int]:
+    """Size that keeps the aspect ratio: ``minimal``, ``lower_bound`` or ``upper_bound``.
+
+    See :func:`network_size`; sizes are (height, width).
+    """
+    factors = [wanted / side for side, wanted in zip(image_size, target)]
+    if rule == 'minimal':
         vertical, horizontal = factors
         factor = horizontal if abs(1 - horizontal) < abs(1 - vertical) else vertical
     else:
-        factor = max(factors) if card.resize == 'lower_bound' else min(factors)
-    height, width = (_rounded(side * factor, target, card)
-                     for side, target in zip(image_size, card.resize_target))
+        factor = max(factors) if rule == 'lower_bound' else min(factors)
+    height, width = (_rounded(side * factor, wanted, rule, multiple)
+                     for side, wanted in zip(image_size, target))
     return height, width
 
 
-def _rounded(side: float, target: int, card: ModelCard) -> int:
+def resize_image(image: np.ndarray, height: int, width: int, interpolation: str,
+                 out: np.ndarray | None = None) -> np.ndarray:
+    """An image at another size, the same pixels on the robot as in training.
+
+    :param image: uint8 or float32 (H, W) or (H, W, 3). :param interpolation: ``linear`` (every
+        pixel counts, also when it shrinks) or ``cubic`` (four by four pixels, even to shrink, as
+        the networks that ask for it were trained).
+    :param out: where to write; such an array is made if it is None.
+    """
+    if interpolation == 'cubic':
+        return cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_CUBIC)
+    # Bilinear sampling skips pixels when it shrinks by more than 2, and what aliases the
+    # network reads as depth; so halve first, which averages every pixel.
+    while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2),
+                           interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+def _rounded(side: float, target: int, rule: str, multiple: int) -> int:
     """The nearest multiple (a half goes to the even one) that keeps the bound; at least one."""
-    multiple = card.size_multiple
     result = round(side / multiple) * multiple
-    if card.resize == 'lower_bound' and result < target:
+    if rule == 'lower_bound' and result < target:
         result = math.ceil(side / multiple) * multiple
-    elif card.resize == 'upper_bound' and result > target:
+    elif rule == 'upper_bound' and result > target:
         result = math.floor(side / multiple) * multiple
     return max(result, multiple)

@@ -36,6 +36,7 @@ from dense_perception.models.inputs import IMAGENET_MEAN, IMAGENET_STD, normalis
 from dense_perception.world.classes import CLASSES
 from dense_perception_training.config import Recipe, RecipeError
 from dense_perception_training.data import StepBatches, class_weights
+from dense_perception_training.datasets import DatasetError
 from dense_perception_training.losses import Criterion, CrossEntropy, HeightNormalisedLog, Term
 from dense_perception_training.shards import ShardError
 
@@ -226,7 +227,7 @@ def main() -> None:
         (args.run / 'recipe.yaml').write_text(args.recipe.read_text())
         with process_group(args.device) as device:
             Trainer(recipe, args.run, device).fit()
-    except (RecipeError, ShardError, NotANumberError) as error:
+    except (RecipeError, DatasetError, ShardError, NotANumberError) as error:
         raise SystemExit(f'dense-perception-train: {error}') from None
 
 

@@ -7,6 +7,7 @@ from dense_perception_training.datasets.base import (
     DenseDataset,
     Records,
 )
+from dense_perception_training.datasets.mixture import Mixture, Part
 from dense_perception_training.datasets.registry import (
     dataset_info,
     list_datasets,
@@ -22,6 +23,6 @@ from dense_perception_training.sample import (
     UnreadableFileError,
 )
 
-__all__ = ['DatasetError', 'DatasetInfo', 'DenseDataset', 'LabelRangeError', 'NoTruthError',
-           'Records', 'Sample', 'SampleError', 'SizeMismatchError', 'Skipping',
-           'UnreadableFileError', 'dataset_info', 'list_datasets', 'open_dataset']
+__all__ = ['DatasetError', 'DatasetInfo', 'DenseDataset', 'LabelRangeError', 'Mixture',
+           'NoTruthError', 'Part', 'Records', 'Sample', 'SampleError', 'SizeMismatchError',
+           'Skipping', 'UnreadableFileError', 'dataset_info', 'list_datasets', 'open_dataset']

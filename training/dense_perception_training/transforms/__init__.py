@@ -1,0 +1,38 @@
+"""Transforms: each takes a :class:`Sample` and a random generator, and gives another sample.
+
+A transform is a frozen dataclass of its options, called as ``transform(sample, rng)``. Whatever
+moves pixels moves the camera with them: after any chain, depth, normals, gravity and intrinsics
+still describe one scene.
+"""
+
+from dense_perception_training.transforms.base import (
+    TRANSFORMS,
+    Chain,
+    Transform,
+    TransformError,
+    generator,
+    make_transform,
+    register_transform,
+)
+from dense_perception_training.transforms.colour import (
+    Colour,
+    Exposure,
+    Photometric,
+    RobotCamera,
+)
+from dense_perception_training.transforms.crops import (
+    CentreCrop,
+    KbCrop,
+    NyuCrop,
+    RandomCrop,
+    ZoomCrop,
+    crop,
+    pad,
+)
+from dense_perception_training.transforms.resize import RandomScale, Resize, resize
+from dense_perception_training.transforms.turns import Flip, Rotate, flip, roll
+
+__all__ = ['TRANSFORMS', 'CentreCrop', 'Chain', 'Colour', 'Exposure', 'Flip', 'KbCrop', 'NyuCrop',
+           'Photometric', 'RandomCrop', 'RandomScale', 'Resize', 'RobotCamera', 'Rotate',
+           'Transform', 'TransformError', 'ZoomCrop', 'crop', 'flip', 'generator',
+           'make_transform', 'pad', 'register_transform', 'resize', 'roll']

@@ -1,0 +1,123 @@
+"""Other light and other cameras: only the image changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from dense_perception.world.camera_model import Camera
+from dense_perception_training.sample import Sample
+from dense_perception_training.transforms.base import register_transform
+
+Range = tuple[float, float]
+
+
+@register_transform('colour')
+@dataclass(frozen=True)
+class Colour:
+    """Gamma, brightness and a gain of each channel, of a share of the samples (BTS, BinsFormer).
+
+    The exponent is applied to 0..1, as in BTS. NYU's recipe: brightness 0.75 to 1.25; KITTI's:
+    0.9 to 1.1.
+    """
+
+    gamma: Range = (0.9, 1.1)
+    brightness: Range = (0.75, 1.25)
+    channels: Range = (0.9, 1.1)
+    share: float = 0.5
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """See :class:`Transform`."""
+        if rng.random() >= self.share:
+            return sample
+        gamma = rng.uniform(*self.gamma)
+        gains = rng.uniform(*self.brightness) * rng.uniform(*self.channels, 3)
+        levels = (np.arange(256) / 255) ** gamma
+        # One table for each channel: 256 powers instead of one a pixel.
+        table = np.clip(255 * levels[:, None] * gains, 0, 255).round().astype(np.uint8)
+        return replace(sample, image=cv2.LUT(sample.image, table.reshape(1, 256, 3)))
+
+
+@register_transform('photometric')
+@dataclass(frozen=True)
+class Photometric:
+    """Photometric distortion of SSD and mmsegmentation: each step on half of the samples.
+
+    Brightness offset, contrast (before or after the others), saturation and hue.
+
+    :param brightness: largest offset in grey levels. :param hue: largest turn, in units of 2
+        degrees (OpenCV's 0..179).
+    """
+
+    brightness: float = 32.0
+    contrast: Range = (0.5, 1.5)
+    saturation: Range = (0.5, 1.5)
+    hue: float = 18.0
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """See :class:`Transform`."""
+        offset = rng.uniform(-self.brightness, self.brightness) if rng.random() < 0.5 else 0.0
+        contrast_first = rng.random() < 0.5
+        gain = rng.uniform(*self.contrast) if rng.random() < 0.5 else 1.0
+        image = _linear(sample.image, 1.0, offset)
+        if contrast_first:
+            image = _linear(image, gain, 0.0)
+        saturation = rng.uniform(*self.saturation) if rng.random() < 0.5 else 1.0
+        hue = rng.uniform(-self.hue, self.hue) if rng.random() < 0.5 else 0.0
+        if saturation != 1 or hue:
+            hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+            hsv[..., 1] = _linear(hsv[..., 1], saturation, 0.0)
+            hsv[..., 0] = (hsv[..., 0].astype(np.int16) + round(hue)) % 180
+            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+        if not contrast_first:
+            image = _linear(image, gain, 0.0)
+        return replace(sample, image=image)
+
+
+@register_transform('exposure')
+@dataclass(frozen=True)
+class Exposure:
+    """Gain (of all channels and of each), offset, and at times no colour at all.
+
+    :param strength: standard deviation of the logarithm of the gain.
+    :param grey: share of the samples that lose their colour.
+    """
+
+    strength: float = 0.12
+    grey: float = 0.08
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """See :class:`Transform`."""
+        gain = np.exp(self.strength * (rng.standard_normal() + 0.3 * rng.standard_normal(3)))
+        offset = 255 * 0.5 * self.strength * rng.standard_normal()
+        out = np.clip(sample.image * gain.astype(np.float32) + np.float32(offset), 0, 255)
+        if rng.random() < self.grey:
+            out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)
+        return replace(sample, image=out.astype(np.uint8))
+
+
+@register_transform('robot_camera')
+@dataclass(frozen=True)
+class RobotCamera:
+    """What a cheap camera does, to a share of the samples.
+
+    Exposure, white balance, blur of focus or motion, vignetting, noise and JPEG, as in the
+    procedural world (``dense_perception.world.camera_model``).
+    """
+
+    share: float = 0.5
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """See :class:`Transform`."""
+        if rng.random() >= self.share:
+            return sample
+        return replace(sample, image=Camera.random(rng).expose(sample.image, rng))
+
+
+def _linear(image: np.ndarray, gain: float, offset: float) -> np.ndarray:
+    if gain == 1 and offset == 0:
+        return image
+    return np.clip(image.astype(np.float32) * np.float32(gain) + np.float32(offset), 0, 255
+                   ).astype(np.uint8)
