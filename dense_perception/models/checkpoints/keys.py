@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -112,11 +113,15 @@ def _all_theirs(name: str, entry: Rule) -> list[str]:
 
 def _translate(key: str, source: str, target: str) -> str | None:
     """``key`` with ``source`` in front of it replaced by ``target``; None if it is not."""
-    pattern = re.escape(source).replace(r'\#', r'(\d+)') + r'((?:\..+)?)'
-    match = re.fullmatch(pattern, key)
+    match = _pattern(source).fullmatch(key)
     if match is None:
         return None
     *numbers, rest = match.groups()
     for number in numbers:
         target = target.replace('#', number, 1)
     return target + rest
+
+
+@functools.cache
+def _pattern(source: str) -> re.Pattern[str]:
+    return re.compile(re.escape(source).replace(r'\#', r'(\d+)') + r'((?:\..+)?)')
