@@ -40,7 +40,8 @@ setup(
     extras_require={
         'models': ['torch>=2.6', 'timm>=1.0.11,<2', 'onnx>=1.17', 'onnxscript', 'safetensors'],
         'world': ['mujoco>=3.3'],
-        'test': ['mypy', 'pytest>=8', 'ruff'],
+        # transformers: the reference implementation of DPT and Depth Anything.
+        'test': ['mypy', 'pytest>=8', 'ruff', 'transformers>=5'],
     },
     entry_points={
         'console_scripts': [
