@@ -105,7 +105,7 @@ def assert_agree(pair, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize(('options', 'size', 'tolerance'), [
-    ({}, (128, 128), 1e-5), (HYBRID, (384, 384), 1e-5), (LARGE, (256, 256), 5e-5)],
+    ({}, (160, 160), 1e-5), (HYBRID, (384, 384), 1e-5), (LARGE, (256, 256), 5e-5)],
     ids=['base', 'hybrid', 'large'])
 def test_dpt_depth(options, size, tolerance):
     assert_agree(both(dpt(**options), size), tolerance)
