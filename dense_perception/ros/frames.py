@@ -17,7 +17,9 @@ from dense_perception.inference.predictor import Predictor
 from dense_perception.ros import dds, outputs
 from dense_perception.ros.camera import Camera
 from dense_perception.ros.conditions import Conditions, Level
-from dense_perception.ros.images import ImageError, colour_from_compressed, colour_from_image
+from dense_perception.ros.compressed import colour_from_compressed
+from dense_perception.ros.encodings import ImageError
+from dense_perception.ros.images import colour_from_image
 from dense_perception.ros.mailbox import Mailbox
 from dense_perception.ros.metres import Metres
 from dense_perception.ros.parameters import Parameters

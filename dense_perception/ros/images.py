@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import array
-import functools
 import sys
-from collections.abc import Callable
 
-import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from dense_perception.ros.converters import rgb_from_packed, rgb_from_planes
+from dense_perception.ros.encodings import LAYOUTS, ImageError, Layout, colour_layout
 
-class ImageError(ValueError):
-    """An image message that cannot be used; the message says what is wrong with it."""
-
-
-# Encodings that become colour: encoding -> (dtype, channels, the name converters know it by).
-_BAYER = tuple(f'bayer_{pattern}' for pattern in ('rggb', 'bggr', 'gbrg', 'grbg'))
-_COLOUR: dict[str, tuple[type, int, str]] = {
-    'rgb8': (np.uint8, 3, 'rgb8'), 'bgr8': (np.uint8, 3, 'bgr8'),
-    'rgba8': (np.uint8, 4, 'rgba8'), 'bgra8': (np.uint8, 4, 'bgra8'),
-    'mono8': (np.uint8, 1, 'mono8'), 'mono16': (np.uint16, 1, 'mono16'),
-    # OpenCV's own names leave the colour order open; OpenCV means BGR.
-    '8UC1': (np.uint8, 1, 'mono8'), '8UC3': (np.uint8, 3, 'bgr8'), '8UC4': (np.uint8, 4, 'bgra8'),
-    'rgb16': (np.uint16, 3, 'rgb16'), 'bgr16': (np.uint16, 3, 'bgr16'),
-    'yuv422': (np.uint8, 2, 'yuv422'), 'uyvy': (np.uint8, 2, 'uyvy'),
-    'yuv422_yuy2': (np.uint8, 2, 'yuv422_yuy2'), 'yuyv': (np.uint8, 2, 'yuyv'),
-    **{f'{b}8': (np.uint8, 1, f'{b}8') for b in _BAYER},
-    **{f'{b}16': (np.uint16, 1, f'{b}16') for b in _BAYER}}
-_DEPTH = ('32FC1', '16UC1')
 _ORDER = {'rgb8': 'rgb', 'bgr8': 'bgr', '8UC3': 'bgr'}
 
 _ENCODING_DTYPES = {'rgb8': np.uint8, 'mono8': np.uint8, '32FC1': np.float32, '16UC1': np.uint16}
@@ -43,35 +24,35 @@ def colour_from_image(msg: Image) -> tuple[np.ndarray, str]:
     is converted.
 
     :returns: uint8 (height, width, 3) and its colour order, ``rgb`` or ``bgr``.
-    :raises ImageError: zero size, an encoding that is no colour image, fewer bytes than the
-        message announces.
+    :raises ImageError: zero size, an encoding that is no colour image or cannot have this size,
+        fewer bytes than the message announces.
     """
-    if msg.width == 0 or msg.height == 0:
-        raise ImageError(f'image of size {msg.width}x{msg.height} has no pixels')
-    if msg.encoding in _DEPTH:
-        raise ImageError(f'encoding "{msg.encoding}" is a depth image; remap "image" to the '
-                         "camera's colour topic")
-    if msg.encoding not in _COLOUR:
-        raise ImageError(f'encoding "{msg.encoding}" is unknown; known are '
-                         f'{", ".join(sorted(_COLOUR))}')
-    dtype, channels, name = _COLOUR[msg.encoding]
-    pixels = _pixels(msg, np.dtype(dtype), channels)
+    layout = colour_layout(msg.encoding, msg.width, msg.height)
+    _check_data(msg, layout)
+    if layout.rows > 1:
+        return rgb_from_planes(*_planes(msg), msg.encoding), 'rgb'
+    pixels = _pixels(msg, layout)
     if msg.encoding in _ORDER:
         return pixels, _ORDER[msg.encoding]
-    return _convert(pixels, name), 'rgb'
+    return rgb_from_pixels(pixels, layout.name, msg.data), 'rgb'
 
 
-def colour_from_compressed(msg: CompressedImage) -> tuple[np.ndarray, str]:
-    """Pixels of a JPEG or PNG image: uint8 (height, width, 3) and its colour order.
+def rgb_from_pixels(pixels: np.ndarray, encoding: str,
+                    data: array.array | None = None) -> np.ndarray:
+    """RGB, uint8 (height, width, 3), of the pixels of any encoding without planes.
 
-    :raises ImageError: the bytes are no picture that OpenCV can decode.
+    :param pixels: uint8 or uint16 (height, width, channels), in native byte order.
+    :param data: the bytes that ``pixels`` is a view of, where they are at hand.
     """
-    pixels = cv2.imdecode(np.frombuffer(msg.data, np.uint8), cv2.IMREAD_COLOR) \
-        if len(msg.data) else None
-    if pixels is None:
-        raise ImageError(f'compressed image of format "{msg.format}" cannot be decoded '
-                         f'({len(msg.data)} bytes)')
-    return pixels, 'bgr'
+    if pixels.dtype == np.uint16:
+        # The network sees 8 bits; the low byte is below the noise of any camera.
+        pixels, encoding = (pixels >> 8).astype(np.uint8), encoding.replace('16', '8')
+        data = None
+    height, width, channels = pixels.shape
+    if data is None or not pixels.flags.c_contiguous:
+        data = byte_array(pixels)
+    return rgb_from_packed(Image(height=height, width=width, encoding=encoding,
+                                 step=width * channels, data=data))
 
 
 def image_from_array(pixels: np.ndarray, encoding: str, header: Header,
@@ -108,51 +89,37 @@ def byte_array(values: np.ndarray, reuse: array.array | None = None) -> array.ar
     return data
 
 
-def _pixels(msg: Image, dtype: np.dtype, channels: int) -> np.ndarray:
-    """View of the message's bytes, (height, width, channels), in native byte order."""
-    row = msg.width * channels * dtype.itemsize
+def _check_data(msg: Image, layout: Layout) -> None:
+    row = msg.width * layout.channels * np.dtype(layout.dtype).itemsize
     if msg.step < row:
         raise ImageError(f'step of {msg.step} bytes is shorter than a row of {msg.width} '
-                         f'{msg.encoding} pixels ({row} bytes)')
-    if len(msg.data) < msg.step * msg.height:
+                         f'{msg.encoding} pixels; the publisher must set it to {row} at least')
+    rows = int(msg.height * layout.rows)
+    if len(msg.data) < msg.step * rows:
         raise ImageError(f'image has {len(msg.data)} bytes of data, its header announces '
-                         f'{msg.step} x {msg.height} = {msg.step * msg.height}')
+                         f'{msg.step} x {rows} = {msg.step * rows}; the publisher must send them '
+                         'all')
+
+
+def _pixels(msg: Image, layout: Layout) -> np.ndarray:
+    """View of the message's bytes, (height, width, channels), in native byte order."""
+    dtype = np.dtype(layout.dtype)
     if msg.is_bigendian and dtype.itemsize > 1:
         dtype = dtype.newbyteorder('>')
-    pixels = np.ndarray((msg.height, msg.width, channels), dtype, msg.data,
-                        strides=(msg.step, channels * dtype.itemsize, dtype.itemsize))
+    pixels = np.ndarray((msg.height, msg.width, layout.channels), dtype, msg.data,
+                        strides=(msg.step, layout.channels * dtype.itemsize, dtype.itemsize))
     return pixels if dtype.isnative else pixels.astype(dtype.newbyteorder('='))
 
 
-def _convert(pixels: np.ndarray, encoding: str) -> np.ndarray:
-    """Any known encoding to RGB, uint8 (height, width, 3)."""
-    if pixels.dtype == np.uint16:
-        # The network sees 8 bits; the low byte is below the noise of any camera.
-        pixels, encoding = (pixels >> 8).astype(np.uint8), encoding.replace('16', '8')
-    height, width, channels = pixels.shape
-    packed = Image(height=height, width=width, encoding=encoding, step=width * channels,
-                   data=byte_array(pixels))
-    problem = 'neither cv_bridge nor rosbags-image is installed'
-    for convert in _converters():
-        try:
-            return convert(packed)
-        except Exception as error:  # the converters share no exception type
-            problem = str(error)
-    raise ImageError(f'encoding "{encoding}" cannot be converted to rgb8: {problem}')
+def _planes(msg: Image) -> tuple[np.ndarray, np.ndarray]:
+    """Views of the luminance (height, width) and of the chrominance below it, two by two.
 
-
-@functools.cache
-def _converters() -> tuple[Callable[[Image], np.ndarray], ...]:
-    """Installed converters of a packed image message to RGB, the preferred one first."""
-    found: list[Callable[[Image], np.ndarray]] = []
-    try:
-        from cv_bridge import CvBridge
-        found.append(functools.partial(CvBridge().imgmsg_to_cv2, desired_encoding='rgb8'))
-    except ImportError:
-        pass
-    try:
-        from rosbags.image import image_to_cvimage
-        found.append(functools.partial(image_to_cvimage, color_space='rgb8'))
-    except ImportError:
-        pass
-    return tuple(found)
+    A row of chrominance takes as many bytes as a row of luminance where columns share it, else
+    twice as many (V4L2's NV12, NV21 and NV24).
+    """
+    shared = LAYOUTS[msg.encoding].block[0]
+    luminance = np.ndarray((msg.height, msg.width), np.uint8, msg.data, strides=(msg.step, 1))
+    chrominance = np.ndarray(
+        (msg.height // shared, msg.width // shared, 2), np.uint8, msg.data,
+        offset=msg.step * msg.height, strides=(msg.step * 2 // shared, 2, 1))
+    return luminance, chrominance
