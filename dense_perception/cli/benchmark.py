@@ -11,6 +11,7 @@ from importlib import import_module
 BENCHMARKS = {
     'pipeline': 'frames per second, latency, overhead and load of the whole graph',
     'cloud': 'building an organised cloud against other ways to do it',
+    'rectification': 'undoing the lens of an image on its way to the network',
     'model': 'the network alone, with several runtime options',
 }
 

@@ -1,4 +1,4 @@
-"""Pinhole intrinsics and how they follow an image through resize and crop.
+"""Pinhole intrinsics and how they follow an image through resize, crop and padding.
 
 Pixel centres lie on whole numbers: the top-left pixel's centre is (0, 0), its outer corner
 (-0.5, -0.5). Frames follow REP-103's optical convention: x right, y down, z forward.
@@ -53,6 +53,15 @@ class Intrinsics:
     def cropped(self, left: int, top: int, width: int, height: int) -> Intrinsics:
         """Intrinsics of the window whose top-left pixel is (``left``, ``top``)."""
         return Intrinsics(self.fx, self.fy, self.cx - left, self.cy - top, width, height)
+
+    def padded(self, left: int, top: int, right: int, bottom: int) -> Intrinsics:
+        """Intrinsics after so many pixels were added at each side; ``cropped`` undoes it."""
+        return self.cropped(-left, -top, left + self.width + right, top + self.height + bottom)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Camera matrix K, float64 (3, 3)."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
 
     def ray_slopes(self) -> tuple[np.ndarray, np.ndarray]:
         """x/z of every column (float32, (width,)) and y/z of every row (float32, (height,))."""

@@ -12,6 +12,7 @@ import math
 import cv2
 import numpy as np
 
+from dense_perception.geometry.resampling import halved, halvings
 from dense_perception.inference.card import ModelCard
 
 
@@ -65,11 +66,7 @@ def resize_image(image: np.ndarray, height: int, width: int, interpolation: str,
     """
     if interpolation == 'cubic':
         return cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_CUBIC)
-    # Bilinear sampling skips pixels when it shrinks by more than 2, and what aliases the
-    # network reads as depth; so halve first, which averages every pixel.
-    while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
-        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2),
-                           interpolation=cv2.INTER_AREA)
+    image = halved(image, halvings(min(image.shape[1] / width, image.shape[0] / height)))
     return cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
 
 

@@ -14,8 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from dense_perception.inference.backends import BACKENDS, BackendError
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.predictor import Predictor
-from dense_perception.ros import metres, scale
-from dense_perception.ros.camera import GEOMETRIES, Camera
+from dense_perception.ros import camera, metres, scale
 from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.diagnostics import Diagnostics, logger_of
 from dense_perception.ros.executable import FatalError
@@ -33,9 +32,7 @@ PARAMETERS = (
                 minimum=0, maximum=1024),
     Declaration('input_transport', 'raw', 'raw subscribes to image, compressed to '
                 'image/compressed (JPEG or PNG).', choices=('raw', 'compressed')),
-    Declaration('image_geometry', 'auto', 'Whether K (raw) or P (rectified) of camera_info '
-                "describes the image; auto: rectified if the last part of the topic's name "
-                'contains "rect".', choices=GEOMETRIES),
+    *camera.PARAMETERS,
     Declaration('output_size', 'model', 'Size of depth, masks and cloud: model = that of the '
                 'network, camera = that of the image (nearest neighbour).',
                 choices=('model', 'camera')),
@@ -67,8 +64,8 @@ class PerceptionNode:
         self._metres = metres.Metres(self.node, self._parameters, card, self._conditions)
         self._open_inputs()
         self._worker = FrameWorker(
-            self.node, self._parameters, self._predictor, self._camera, self._metres,
-            self._outputs, self._mailbox, self._statistics, self._conditions)
+            self.node, self._parameters, self._predictor, self._image.topic, self._camera,
+            self._metres, self._outputs, self._mailbox, self._statistics, self._conditions)
         self._diagnostics = Diagnostics(self.node, self._predictor.card.name, self._conditions,
                                         self._describe)
         self._thread = threading.Thread(target=self._work, name='frames', daemon=True)
@@ -90,8 +87,9 @@ class PerceptionNode:
             f'{image_topic}/compressed' if compressed else image_topic, self._on_image)
         self._heard = time.monotonic()
         info_topic = self.node.resolve_topic_name('camera_info')
-        self._camera = Camera(self._conditions, image_topic, info_topic,
-                              self._parameters['image_geometry'])
+        self._camera = camera.Camera(
+            self._conditions, image_topic, info_topic, self._parameters['image_geometry'],
+            self._parameters['rectify'])
         self._info = AdaptiveSubscription(self.node, CameraInfo, info_topic, self._camera.on_info)
         self._timer = self.node.create_timer(_ADAPT_PERIOD_S, self._adapt,
                                              clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -1,6 +1,8 @@
-"""What the node knows about its camera, from the latest CameraInfo."""
+"""What the node knows about its camera, from its CameraInfo."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -10,77 +12,146 @@ from dense_perception.geometry.camera_info import (
     CameraInfoError,
     distortion_of,
     intrinsics_from_info,
+    rotation_of,
 )
-from dense_perception.ros.camera_info import resized_info
+from dense_perception.geometry.rectification import Rectification, RectificationError
+from dense_perception.ros.camera_info import pinhole_info, resized_info
 from dense_perception.ros.conditions import Conditions, Level
+from dense_perception.ros.parameters import Declaration
 
-GEOMETRIES = ('auto', 'raw', 'rectified')
+PARAMETERS = (
+    Declaration('image_geometry', 'auto', 'Whether K (raw) or P (rectified) of camera_info '
+                "describes the image; auto: rectified if the last part of the topic's name "
+                'contains "rect".', choices=('auto', 'raw', 'rectified')),
+    # Not on and off: YAML reads those as booleans.
+    Declaration('rectify', 'auto', 'Undo the lens of a raw image whose camera_info has '
+                'distortion: auto = yes, and where that is impossible go on with a warning; '
+                'required = yes, and where that is impossible publish nothing metric; never = no.',
+                choices=('auto', 'required', 'never')))
+
+_REMEMBERED_INFOS = 8
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """One camera as the way of a frame needs it.
+
+    ``rectification``: to be applied to its images first; None = they are used as they are.
+    ``intrinsics`` and ``info`` belong to the image after that, whose size they have.
+    """
+
+    intrinsics: Intrinsics
+    info: CameraInfo
+    rectification: Rectification | None = None
 
 
 class Camera:
-    """Keeps the latest CameraInfo and says, as conditions, what is wrong with it.
+    """Keeps the newest CameraInfo and says, as conditions, what is wrong with it.
 
     :param image_topic: resolved name of the image topic.
     :param info_topic: resolved name of the CameraInfo topic.
-    :param geometry: ``raw`` (K describes the image), ``rectified`` (P does) or ``auto``:
-        rectified if the last part of the image topic's name contains "rect".
+    :param geometry: value of the parameter ``image_geometry``.
+    :param rectify: value of the parameter ``rectify``.
     """
 
     def __init__(self, conditions: Conditions, image_topic: str, info_topic: str,
-                 geometry: str) -> None:
+                 geometry: str, rectify: str) -> None:
         self._conditions = conditions
         self._image_topic = image_topic
         self._info_topic = info_topic
         self._rectified = geometry == 'rectified' or (
             geometry == 'auto' and 'rect' in image_topic.rsplit('/', 1)[-1])
-        self._latest: CameraInfo | None = None
-        self._intrinsics_of: tuple[tuple, Intrinsics] | None = None
-        self._output_of: tuple[tuple, CameraInfo] | None = None
+        self._rectify = rectify
+        self._infos: dict[tuple[int, int], CameraInfo] = {}
+        self._newest: CameraInfo | None = None
+        self._known: tuple[tuple, Calibration | None, dict[str, str]] | None = None
+        self._output_of: tuple[Calibration, CameraInfo] | None = None
 
     def on_info(self, msg: CameraInfo) -> None:
         """Take over a message of the CameraInfo topic."""
-        self._latest = msg
+        self._newest = msg
+        self._infos[_stamp(msg.header)] = msg
+        if len(self._infos) > _REMEMBERED_INFOS:
+            del self._infos[next(iter(self._infos))]
 
-    def calibration(self, width: int, height: int) -> tuple[CameraInfo, Intrinsics] | None:
-        """CameraInfo and intrinsics of an image of this size; None and a condition if unusable."""
-        info = self._latest
+    def calibration(self, header: Header, width: int, height: int,
+                    size: tuple[int, int]) -> Calibration | None:
+        """How to read an image; None and a condition if that is unknown.
+
+        :param header: of the image; the CameraInfo of its stamp counts, else the newest one.
+        :param width: of the image.
+        :param height: of the image.
+        :param size: (width, height) that a rectified image is to have.
+        """
+        info = self._infos.get(_stamp(header), self._newest)
         if info is None:
-            self._warn(f'no message on {self._info_topic}')
+            self._say({'camera_info': f'no message on {self._info_topic}, which is to be '
+                                      'remapped to the camera_info of the image'})
             return None
-        key = (*_key(info), width, height)
-        if self._intrinsics_of is None or self._intrinsics_of[0] != key:
-            try:
-                intrinsics = intrinsics_from_info(info, width, height, self._rectified)
-            except CameraInfoError as error:
-                self._warn(f'{self._info_topic}: {error}')
-                return None
-            self._intrinsics_of = key, intrinsics
-        self._conditions.clear('camera_info')
-        self._check_distortion(info)
-        return info, self._intrinsics_of[1]
+        key = (*_key(info), width, height, size)
+        if self._known is None or self._known[0] != key:
+            self._known = key, *self._read(info, width, height, size)
+        self._say(self._known[2])
+        return self._known[1]
 
-    def output_info(self, info: CameraInfo, image_size: tuple[int, int], width: int, height: int,
+    def output_info(self, calibration: Calibration, width: int, height: int,
                     header: Header) -> CameraInfo:
         """CameraInfo of the outputs; see ``resized_info``."""
-        key = (*_key(info), *image_size, width, height)
-        if self._output_of is None or self._output_of[0] != key:
-            self._output_of = key, resized_info(info, image_size, width, height, header)
-        self._output_of[1].header = header
-        return self._output_of[1]
+        known = self._output_of
+        if known is None or known[0] is not calibration or (
+                known[1].width, known[1].height) != (width, height):
+            size = calibration.info.width, calibration.info.height
+            known = calibration, resized_info(calibration.info, size, width, height, header)
+            self._output_of = known
+        known[1].header = header
+        return known[1]
 
-    def _warn(self, problem: str) -> None:
-        self._conditions.raise_('camera_info', Level.WARN, f'{problem}; until that changes there '
-                                'is no cloud, and no metric depth from a model that needs the '
-                                'intrinsics')
+    def _read(self, info: CameraInfo, width: int, height: int,
+              size: tuple[int, int]) -> tuple[Calibration | None, dict[str, str]]:
+        """Calibration of a CameraInfo, and what is wrong with it by condition."""
+        try:
+            intrinsics = intrinsics_from_info(info, width, height, self._rectified)
+        except CameraInfoError as error:
+            return None, {'camera_info': f'{self._info_topic}: {error}'}
+        lens = None if self._rectified else distortion_of(info)
+        if lens is None:
+            info = pinhole_info(info, self._rectified)
+        as_it_is = Calibration(intrinsics, resized_info(info, (width, height), width, height,
+                                                        info.header))
+        if lens is None:
+            return as_it_is, {}
+        if self._rectify == 'never':
+            return as_it_is, {'distortion': self._crooked(
+                'rectify is never; set it to auto, or rectify with image_proc and remap "image" '
+                'to its image_rect')}
+        try:
+            ideal = pinhole_info(info, rectified=True)
+            rectified = intrinsics_from_info(ideal, width, height, True).resized(*size)
+            rectification = Rectification(intrinsics, lens, rotation_of(info), rectified)
+        except (CameraInfoError, RectificationError) as error:
+            problem = f'{self._info_topic}: {error}'
+            if self._rectify == 'required':
+                return None, {'camera_info': f'{problem}, so the image cannot be rectified'}
+            return as_it_is, {'distortion': self._crooked(problem)}
+        return Calibration(rectified, resized_info(ideal, (width, height), *size, info.header),
+                           rectification), {}
 
-    def _check_distortion(self, info: CameraInfo) -> None:
-        if self._rectified or distortion_of(info) is None:
-            self._conditions.clear('distortion')
-            return
-        self._conditions.raise_(
-            'distortion', Level.WARN, f'{self._image_topic} is not rectified and its camera_info '
-            'has distortion: depth/image_rect and depth/points are wrong towards the corners; '
-            'rectify with image_proc and remap "image" to its image_rect')
+    def _crooked(self, reason: str) -> str:
+        return (f'{self._image_topic} is not rectified and its camera_info has distortion: '
+                f'depth/image_rect and depth/points are wrong towards the corners; {reason}')
+
+    def _say(self, problems: dict[str, str]) -> None:
+        for name in ('camera_info', 'distortion'):
+            if name not in problems:
+                self._conditions.clear(name)
+                continue
+            consequence = ('; until that changes there is no cloud, and no metric depth from a '
+                           'model that needs the intrinsics') if name == 'camera_info' else ''
+            self._conditions.raise_(name, Level.WARN, problems[name] + consequence)
+
+
+def _stamp(header: Header) -> tuple[int, int]:
+    return header.stamp.sec, header.stamp.nanosec
 
 
 def _key(info: CameraInfo) -> tuple:

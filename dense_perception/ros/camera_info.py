@@ -9,7 +9,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from dense_perception.geometry.camera import Intrinsics
-from dense_perception.geometry.camera_info import Distortion
+from dense_perception.geometry.camera_info import Distortion, projection_of, rotation_of
 
 
 def info_from_intrinsics(intrinsics: Intrinsics, header: Header,
@@ -23,6 +23,24 @@ def info_from_intrinsics(intrinsics: Intrinsics, header: Header,
         k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0])
+
+
+def pinhole_info(info: CameraInfo, rectified: bool) -> CameraInfo:
+    """CameraInfo without a lens: of the camera of the rectified image, or of the raw one.
+
+    D is zeros and R the identity. K becomes the left part of P (``rectified``), or P becomes
+    [K | 0]: who reads K and who reads P then sees the same camera. Where they agree already the
+    rest of P stays, which holds a stereo baseline.
+    """
+    result = copy.deepcopy(info)
+    k, p = np.reshape(info.k, (3, 3)), projection_of(info)
+    if rectified:
+        k = p[:, :3]
+    elif not (np.allclose(p[:, :3], k) and np.allclose(rotation_of(info), np.eye(3))):
+        p = np.column_stack([k, np.zeros(3)])
+    result.k, result.p, result.r = k.ravel(), p.ravel(), np.eye(3).ravel()
+    result.distortion_model, result.d = 'plumb_bob', [0.0] * 5
+    return result
 
 
 def resized_info(info: CameraInfo, image_size: tuple[int, int], width: int, height: int,
@@ -43,12 +61,8 @@ def resized_info(info: CameraInfo, image_size: tuple[int, int], width: int, heig
     sx, sy = width / image_size[0], height / image_size[1]
     bx, by = max(info.binning_x, 1), max(info.binning_y, 1)
     to_output = _scaling(sx / bx, sy / by) @ _shift(-info.roi.x_offset, -info.roi.y_offset)
-    k = np.asarray(info.k).reshape(3, 3)
-    p = np.asarray(info.p).reshape(3, 4)
-    if not p.any():
-        p = np.column_stack([k, np.zeros(3)])
-    result.k = (to_output @ k).ravel()
-    result.p = (to_output @ p).ravel()
+    result.k = (to_output @ np.reshape(info.k, (3, 3))).ravel()
+    result.p = (to_output @ projection_of(info)).ravel()
     return result
 
 

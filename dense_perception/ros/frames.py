@@ -16,8 +16,8 @@ from dense_perception.inference.backends import BackendError
 from dense_perception.inference.predictor import Predictor
 from dense_perception.ros import dds, outputs
 from dense_perception.ros.camera import Camera
-from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.compressed import colour_from_compressed
+from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.encodings import ImageError
 from dense_perception.ros.images import colour_from_image
 from dense_perception.ros.mailbox import Mailbox
@@ -33,17 +33,20 @@ Message = Image | CompressedImage
 class FrameWorker:
     """Works off the mailbox in one thread; everything it needs is handed in.
 
-    Per frame: decode, find intrinsics and mount, predict, publish what is wanted, report.
+    Per frame: decode, find intrinsics and mount, rectify, predict, publish what is wanted, report.
+
+    :param image_topic: resolved name of the topic that the mailbox is filled from.
     """
 
-    def __init__(self, node: Node, parameters: Parameters, predictor: Predictor, camera: Camera,
-                 metres: Metres, publishers: outputs.Outputs,
+    def __init__(self, node: Node, parameters: Parameters, predictor: Predictor,
+                 image_topic: str, camera: Camera, metres: Metres, publishers: outputs.Outputs,
                  mailbox: Mailbox[tuple[Message, float]], statistics: Statistics,
                  conditions: Conditions) -> None:
         self._clock = node.get_clock()
         self._parameters = parameters
         self._predictor = predictor
         self._pipeline = Pipeline(predictor, parameters['output_size'])
+        self._image_topic = image_topic
         self._camera = camera
         self._metres = metres
         self._outputs = publishers
@@ -77,34 +80,41 @@ class FrameWorker:
         self._conditions.clear('image')
         height, width = pixels.shape[:2]
         self._check_network_size(width, height)
-        calibration = self._camera.calibration(width, height)
-        mount = self._metres.begin(msg.header, calibration and calibration[1]).mount
+        calibration = self._camera.calibration(
+            msg.header, width, height, self._pipeline.rectified_size(width, height))
+        mount = self._metres.begin(msg.header, calibration and calibration.intrinsics).mount
         converted = time.perf_counter()
+        rectification = calibration and calibration.rectification
+        if rectification:
+            pixels = rectification.apply(pixels)
+        rectified = time.perf_counter()
         try:
             result = self._pipeline.run(
-                pixels, colour_order, calibration and calibration[1], mount,
+                pixels, colour_order, calibration and calibration.intrinsics, mount,
                 outputs.POINTS in wanted, self._parameters['cloud.max_range'],
-                self._metres.scaling(msg.header))
+                self._metres.scaling(msg.header), rectification and rectification.seen)
         except BackendError as error:
             self._refuse('inference', str(error))
             return
         self._conditions.clear('inference')
         predicted = time.perf_counter()
         info = calibration and partial(
-            self._camera.output_info, calibration[0], (width, height), result.width,
-            result.height, msg.header)
+            self._camera.output_info, calibration, result.width, result.height, msg.header)
         self._check_size(self._outputs.publish(result, msg.header, wanted, info))
         published = time.perf_counter()
         self._metric = result.metric
         self._mount_source = self._metres.finish(result.metric)
-        stages = {'convert': 1e3 * (converted - start), **result.stage_ms,
-                  'publish': 1e3 * (published - predicted)}
+        stages = {'convert': 1e3 * (converted - start)}
+        if rectification:
+            stages['rectify'] = 1e3 * (rectified - converted)
+        stages |= {**result.stage_ms, 'publish': 1e3 * (published - predicted)}
         self._report(msg.header, result, stages, age_ms, arrived, outputs.STATUS in wanted)
 
     def _refuse(self, condition: str, reason: str) -> None:
         """Leave this frame out and say why; the node lives on."""
         self._statistics.refused(reason)
-        self._conditions.raise_(condition, Level.ERROR, f'image refused: {reason}')
+        self._conditions.raise_(condition, Level.ERROR,
+                                f'{self._image_topic}: image refused: {reason}')
 
     def _report(self, header: Header, result: Result, stages: dict[str, float], age_ms: float,
                 arrived: float, wanted: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.cloud import CloudBuilder
 from dense_perception.geometry.mount import Mount
+from dense_perception.inference.card import UNLABELLED
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
 
@@ -47,9 +48,21 @@ class Pipeline:
         self._at_camera_size = output_size == 'camera'
         self._cloud = CloudBuilder()
 
+    def rectified_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) that a rectified image of this size is best handed in with.
+
+        At network size nothing is left to resize; outputs at camera size need the whole image, and
+        so does a network that was trained on another interpolation than rectification's.
+        """
+        if self._at_camera_size or self._predictor.card.interpolation != 'linear':
+            return width, height
+        height, width = self._predictor.card.input_size
+        return width, height
+
     def run(self, pixels: np.ndarray, colour_order: str, intrinsics: Intrinsics | None,
             mount: Mount | None, with_points: bool, max_range: float,
-            scaling: Callable[[Prediction], Prediction]) -> Result:
+            scaling: Callable[[Prediction], Prediction],
+            seen: np.ndarray | None = None) -> Result:
         """Predict one image.
 
         :param pixels: uint8 (height, width, 3).
@@ -58,8 +71,11 @@ class Pipeline:
         :param with_points: build the cloud too.
         :param max_range: depth in metres beyond which the cloud has no point; 0 = no limit.
         :param scaling: makes the depth of a prediction metric where it can.
+        :param seen: bool (height, width), where ``pixels`` show something; None = everywhere.
+            Elsewhere nothing is known, whatever the network made of it.
         """
-        prediction = scaling(self._predictor.predict(pixels, intrinsics, mount, colour_order))
+        prediction = self._predictor.predict(pixels, intrinsics, mount, colour_order)
+        prediction = scaling(prediction if seen is None else _without_unseen(prediction, seen))
         start = time.perf_counter()
         height, width = (pixels.shape[:2] if self._at_camera_size
                          else self._predictor.card.input_size)
@@ -77,6 +93,23 @@ class Pipeline:
         stage_ms = prediction.stage_ms | {'geometry': 1e3 * (time.perf_counter() - start)}
         return Result(width, height, depth, labels, confidence, prediction.metric, points,
                       stage_ms)
+
+
+def _without_unseen(prediction: Prediction, seen: np.ndarray) -> Prediction:
+    """The prediction where all of a pixel is seen; elsewhere it is unknown."""
+    def masked(array: np.ndarray | None, unknown: float) -> np.ndarray | None:
+        if array is None:
+            return None
+        height, width = array.shape[:2]
+        whole = seen if seen.shape == (height, width) else cv2.resize(
+            seen.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA) == 255
+        return np.where(whole if array.ndim == 2 else whole[..., None], array,
+                        array.dtype.type(unknown))
+
+    return replace(prediction, depth=masked(prediction.depth, np.nan),
+                   labels=masked(prediction.labels, UNLABELLED),
+                   confidence=masked(prediction.confidence, 0),
+                   normals=masked(prediction.normals, np.nan))
 
 
 def _nearest(array: np.ndarray | None, width: int, height: int) -> np.ndarray | None:

@@ -37,13 +37,17 @@ def test_the_rivals_of_the_cloud_build_the_same_cloud():
         np.testing.assert_array_equal(ours[name], theirs[name])
 
 
-def test_cloud_and_model_benchmarks_report_every_rival(tmp_path: Path):
+def test_cloud_model_and_rectification_benchmarks_report_every_rival(tmp_path: Path):
     cloud = benchmark('cloud', '--rounds', 1, '--width', 64, '--height', 48)
     assert {'dense_perception', 'plain NumPy', 'copy of the bytes'} <= set(cloud['results'])
     assert cloud['bytes'] == 64 * 48 * 20 and 'cores' in cloud['hardware']
     model = benchmark('model', '--rounds', 1, '--model', write_plane_model(tmp_path / 'p.onnx'))
     assert model['model'] == 'plane' and len(model['results']) == 4
-    assert all(r['p50_ms'] > 0 for r in (*cloud['results'].values(), *model['results'].values()))
+    lens = benchmark('rectification', '--rounds', 1, '--size', '64x48', '--network-size', '32x24')
+    assert {'dense_perception', 'cv2.undistort of every frame, then resize'} <= set(
+        lens['results'])
+    assert all(r['p50_ms'] > 0 for result in (cloud, model, lens)
+               for r in result['results'].values())
 
 
 def test_pipeline_benchmark_measures_a_real_graph(tmp_path: Path):

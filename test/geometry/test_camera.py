@@ -40,6 +40,28 @@ def test_cropped_intrinsics_follow_the_sliced_image():
         np.testing.assert_allclose(whole[47:197, 31:231], window, atol=1e-6)
 
 
+def test_padded_intrinsics_follow_the_padded_image():
+    padded = CAMERA.padded(5, 7, 11, 13)
+    assert (padded.width, padded.height) == (656, 500)
+    for whole, wide in zip(slope_images(CAMERA), slope_images(padded)):
+        np.testing.assert_allclose(whole, wide[7:-13, 5:-11], atol=1e-6)
+
+
+def test_a_letterbox_can_be_undone():
+    """Shrunk by one factor, padded to a square, seen by a network, and back."""
+    small = CAMERA.resized(320, 240)
+    boxed = small.padded(0, 40, 0, 40)
+    assert (boxed.width, boxed.height) == (320, 320)
+    np.testing.assert_allclose(boxed.cropped(0, 40, 320, 240).matrix, small.matrix)
+    back = boxed.cropped(0, 40, 320, 240).resized(640, 480)
+    np.testing.assert_allclose(back.matrix, CAMERA.matrix, atol=1e-9)
+    # The same point of the world, seen in the letterbox and in the image.
+    point = np.array([0.3, -0.2, 1.7])
+    u, v, _ = boxed.matrix @ point / point[2]
+    seen = CAMERA.matrix @ point / point[2]
+    assert ((u + 0.5) * 2 - 0.5, (v - 40 + 0.5) * 2 - 0.5) == pytest.approx(tuple(seen[:2]))
+
+
 def test_resizing_there_and_back_keeps_the_camera_and_its_middle():
     there_and_back = CAMERA.resized(317, 251).resized(640, 480)
     for name in ('fx', 'fy', 'cx', 'cy'):

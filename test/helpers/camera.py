@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from helpers.graph import Graph
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from dense_perception.geometry.camera import Intrinsics
@@ -29,10 +29,11 @@ class Camera:
     """Publishers of ``image`` and ``camera_info``, and the headers that were sent."""
 
     def __init__(self, graph: Graph, topic: str = 'image',
-                 reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE) -> None:
+                 reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+                 message_type: type = Image) -> None:
         self._graph = graph
         qos = QoSProfile(depth=2, reliability=reliability)
-        self.images = graph.node.create_publisher(Image, topic, qos)
+        self.images = graph.node.create_publisher(message_type, topic, qos)
         self.infos = graph.node.create_publisher(CameraInfo, 'camera_info', qos)
         self.headers: list[Header] = []
 
@@ -45,13 +46,19 @@ class Camera:
     def publish(self, pixels: np.ndarray | None = None, info: CameraInfo | None = None,
                 with_info: bool = True, **changes: Any) -> Header:
         """Publish one image; ``changes`` overwrite fields of its message."""
+        image = image_from_array(half_red() if pixels is None else pixels, 'rgb8', Header())
+        for name, value in changes.items():
+            setattr(image, name, value)
+        return self.send(image, info, with_info)
+
+    def send(self, image: Image | CompressedImage, info: CameraInfo | None = None,
+             with_info: bool = True) -> Header:
+        """Publish a message of one's own, with a new header."""
         header = self.header()
         if with_info:
             info = info or info_from_intrinsics(INTRINSICS, header)
             info.header = header
             self.infos.publish(info)
-        image = image_from_array(half_red() if pixels is None else pixels, 'rgb8', header)
-        for name, value in changes.items():
-            setattr(image, name, value)
+        image.header = header
         self.images.publish(image)
         return header

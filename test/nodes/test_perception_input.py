@@ -9,61 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from helpers.camera import INTRINSICS, Camera, half_red
 from helpers.fragile_model import write_fragile_model
 from helpers.graph import Graph, NodeProcess
 from helpers.plane_model import plane_card, plane_graph, save_model
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from helpers.scene import MOUNTED, Scene
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from dense_perception.ros.camera_info import info_from_intrinsics
-from dense_perception_msgs.msg import InferenceStatus
-
-MOUNTED = {'mount__height': 0.8, 'mount__pitch': 0.3}
-
-
-class Scene:
-    """A perception node, a camera and everything that came out so far."""
-
-    def __init__(self, graph: Graph, **parameters: Any) -> None:
-        self.graph = graph
-        self.process: NodeProcess = graph.start('perception', **parameters)
-        self.camera = Camera(graph)
-        self.masks = graph.collect(Image, 'segmentation/mask')
-        self.depths = graph.collect(Image, 'depth/image_rect')
-        self.relatives = graph.collect(Image, 'depth/relative')
-        self.infos = graph.collect(CameraInfo, 'depth/camera_info')
-        self.clouds = graph.collect(PointCloud2, 'depth/points')
-        self.statuses = graph.collect(InferenceStatus, 'perception/status')
-        self.diagnostics = graph.collect(DiagnosticArray, '/diagnostics')
-
-    def until(self, condition: Callable[[], Any], what: str,
-              publish: Callable[[], Any] | None = None) -> Any:
-        return self.graph.spin_until(condition, what, publish)
-
-    def until_works(self) -> None:
-        """Good images lead to metric depth, whatever came before."""
-        self.depths.clear()
-        self.until(lambda: self.depths, 'metric depth', self.camera.publish)
-
-    def said(self, words: str, level: bytes, publish: Callable[[], Any]) -> DiagnosticStatus:
-        """Diagnostics with these words, which are also in the log."""
-        def found() -> DiagnosticStatus | None:
-            return next((s for a in self.diagnostics for s in a.status if words in s.message),
-                        None)
-
-        status = self.until(found, f'diagnostics that say "{words}"', publish)
-        assert status.level == level
-        assert words in self.process.log
-        assert 'Traceback' not in self.process.log
-        assert self.process.exit_code is None
-        return status
-
-    def forget(self) -> None:
-        for messages in (self.masks, self.depths, self.relatives, self.infos, self.clouds,
-                         self.statuses, self.diagnostics):
-            messages.clear()
 
 
 @pytest.fixture
@@ -84,6 +39,7 @@ def test_bad_images_are_refused_and_good_ones_go_on(scene: Scene):
                             lambda changes=changes: scene.camera.publish(**changes))
         values = {v.key: v.value for v in status.values}
         assert int(values['refused']) > 0 and words in values['last_refusal']
+        assert '/image: image refused: ' in status.message
         assert not scene.masks and not scene.depths and not scene.clouds
     scene.until_works()
 
@@ -91,8 +47,11 @@ def test_bad_images_are_refused_and_good_ones_go_on(scene: Scene):
 @pytest.mark.parametrize(('change', 'words'), [
     (lambda info: setattr(info, 'k', np.zeros(9)), 'K of zeros'),
     (lambda info: setattr(info, 'k', np.full(9, np.nan)), 'not finite'),
-    (lambda info: setattr(info, 'width', 640), 'camera_info is for 640x240'),
-], ids=['zero K', 'NaN in K', 'other size'])
+    (lambda info: setattr(info, 'k', -info.k), 'focal lengths must be positive'),
+    (lambda info: setattr(info, 'width', 640), '/camera_info: camera_info is for 640x240, the '
+     'image is 320x240; the driver must say roi and binning'),
+    (lambda info: setattr(info.roi, 'x_offset', 8), 'a roi of 320x240 at (8, 0), which leaves'),
+], ids=['zero K', 'NaN in K', 'negative K', 'other size', 'region outside'])
 def test_bad_camera_info_withholds_what_is_metric(
         scene: Scene, change: Callable[[CameraInfo], None], words: str):
     info = info_from_intrinsics(INTRINSICS, Header())
@@ -112,13 +71,6 @@ def test_without_camera_info_masks_still_flow(scene: Scene):
     scene.until(lambda: scene.masks, 'masks', lambda: scene.camera.publish(with_info=False))
     assert not scene.depths and not scene.clouds and not scene.infos
     scene.until_works()
-
-
-def test_distorted_camera_is_named(scene: Scene):
-    info = info_from_intrinsics(INTRINSICS, Header())
-    info.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
-    scene.said('/image is not rectified', DiagnosticStatus.WARN,
-               lambda: scene.camera.publish(info=info))
 
 
 def test_rectified_image_takes_p_and_needs_no_warning(graph: Graph, plane_model: Path):
