@@ -20,7 +20,7 @@ packages = pytest.importorskip('ament_index_python.packages')
 
 FOLDER = Path(__file__).resolve().parents[2] / 'launch'
 FILES = sorted(FOLDER.glob('*.launch.py'))
-PROGRAM = '''
+PROGRAM = """
 import sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
@@ -28,7 +28,7 @@ service = LaunchService()
 service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
     sys.argv[1], launch_arguments=[a.split(':=') for a in sys.argv[2:]])]))
 sys.exit(service.run())
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
