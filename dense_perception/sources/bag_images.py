@@ -10,6 +10,7 @@ import numpy as np
 from rosbags.image import ImageError, image_to_cvimage
 
 _DEPTH_ENCODINGS = ('16UC1', 'mono16', '32FC1')
+_TWO_PLANES = ('nv12', 'nv21')
 _COMPRESSED_DEPTH_HEADER = struct.Struct('<iff')
 
 
@@ -34,7 +35,9 @@ def colour(message: Any) -> np.ndarray:
     :raises DecodeError: the bytes are no image of the announced size and encoding.
     """
     if hasattr(message, 'format'):
-        return cv2.cvtColor(_decoded(message.data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        # As the sensor saw it, which is what camera_info describes, whatever EXIF says.
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        return cv2.cvtColor(_decoded(message.data, flags), cv2.COLOR_BGR2RGB)
     return _raw(message, 'rgb8')
 
 
@@ -59,6 +62,8 @@ def labels(message: Any) -> np.ndarray:
 def _raw(message: Any, encoding: str | None) -> np.ndarray:
     if message.width == 0 or len(message.data) < message.step * message.height:
         raise DecodeError('image is shorter than it announces')
+    if message.encoding in _TWO_PLANES:  # rosbags-image would lose a third of the rows
+        raise DecodeError(f'encoding "{message.encoding}" is not read from bags')
     # rosbags-image takes rows as packed; padding is less than one pixel per column.
     row = message.step // message.width * message.width
     if row != message.step:

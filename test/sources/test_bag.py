@@ -113,9 +113,10 @@ def test_broken_images_are_left_out_and_counted(tmp_path: Path):
     short.data = short.data[:100]
     found, said = frames(write(
         tmp_path / 'bag', ('/rgb', IMAGE, image(0, GREEN, 'rgb8')), ('/rgb', IMAGE, short),
+        ('/rgb', IMAGE, image(2 * 10**9, np.zeros((48, 96), np.uint8), 'nv12')),
         storage=StoragePlugin.MCAP))
     assert len(found) == 1
-    assert '1 images in bag' in said[-1] and 'cannot be decoded' in said[-1]
+    assert '2 images in bag' in said[-1] and 'cannot be decoded' in said[-1]
 
 
 def test_several_cameras_are_named(tmp_path: Path):

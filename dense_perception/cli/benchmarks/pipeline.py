@@ -83,9 +83,9 @@ def _result(observer: Observer, args: argparse.Namespace) -> dict[str, Any]:
     result |= timing(observer.frames)
     result |= {name: getattr(last, name) - getattr(first, name)
                for name in ('frames_in', 'frames_out', 'dropped')}
-    result['stages_ms'] = {name: round(float(np.median([f.stages_ms[name]
-                                                        for f in observer.frames])), 2)
-                           for name in last.stages_ms}
+    result['stages_ms'] = {
+        name: round(float(np.median([f.stages_ms[name] for f in observer.frames
+                                     if name in f.stages_ms])), 2) for name in last.stages_ms}
     result['arrival_ms'] = {topic: {'received': len(values),
                                     'p50': round(float(np.percentile(values, 50)), 2),
                                     'p95': round(float(np.percentile(values, 95)), 2)}
