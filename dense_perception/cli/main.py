@@ -14,7 +14,8 @@ COMMANDS = {
     'demo': 'play a source through the perception node, then picture and measure the result',
     'benchmark': 'measure the pipeline, the cloud or a model on this machine',
     'models': 'list model files and variants, or say everything about one of them',
-    'export': 'write a model file from trained weights',
+    'convert': 'turn a public checkpoint into weights, card and model file',
+    'export': 'write a model file from weights',
 }
 """Subcommand -> summary. Module ``dense_perception.cli.<subcommand>`` has ``add_arguments``
 and ``run``, which takes the parsed arguments and returns the exit code."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,8 @@ from dense_perception.models.inputs import InputSpec
 
 NEAREST = 1e-3
 """Metres; the least depth of the NYU Depth V2 and KITTI benchmarks."""
+
+_CONVENTIONS = {'sigmoid': 'metric', 'metric_inverse': 'metric', 'inverse': 'inverse_affine'}
 
 # Output of a network -> what the graph makes of it, and the task that it is.
 _OUTPUTS = {'depth': ((names.OUTPUT_DEPTH,), 'depth'),
@@ -53,7 +56,7 @@ def card_for(variant: str, options: Mapping[str, Any] | None = None,
         'outputs': tuple(name for group, _ in known.values() for name in group),
         'classes': classes if 'logits' in outputs else (),
         'mount': 'optional' if input_channels(model) > 3 else 'none', 'licence': entry.licence,
-        **_depth_fields(model, entry.depth_convention if 'depth' in outputs else None),
+        **(_depth_fields(model, entry.depth_convention) if 'depth' in outputs else {}),
         **_input_fields(entry.input), **fields})
 
 
@@ -83,8 +86,17 @@ def _input_fields(spec: InputSpec) -> dict[str, Any]:
             'interpolation': spec.interpolation, 'mean': spec.mean, 'std': spec.std}
 
 
-def _depth_fields(model: nn.Module, convention: str | None) -> dict[str, Any]:
+def _depth_fields(model: nn.Module, usual: str | None) -> dict[str, Any]:
+    """Convention and range of the depth, as far as the head's activation tells them.
+
+    :param usual: the registered convention, for a head that does not tell.
+    """
     config = getattr(model, 'config', None)
-    farthest = getattr(config, 'max_depth', None)
-    depth_range = (NEAREST, farthest) if convention == 'metric' and farthest else None
-    return {'depth_convention': convention, 'depth_range': depth_range}
+    kind = getattr(config, 'depth', None)
+    farthest = None
+    if kind == 'sigmoid':
+        farthest = config.max_depth
+    elif kind == 'metric_inverse' and config.shift > 0:
+        farthest = float(math.ceil(1 / config.shift))
+    return {'depth_convention': _CONVENTIONS.get(kind, usual),
+            'depth_range': farthest and (NEAREST, farthest)}

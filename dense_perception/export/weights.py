@@ -19,15 +19,18 @@ class WeightsError(ValueError):
 
 
 def save_weights(model: nn.Module, card: ModelCard, folder: Path) -> None:
-    """Write weights and card; each file is replaced whole."""
+    """Write weights and card; each file is replaced whole, once both could be written."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    partial = folder / f'{WEIGHTS}.partial'
-    save_file(state, partial)
-    os.replace(partial, folder / WEIGHTS)
-    partial = folder / f'{CARD}.partial'
-    partial.write_text(card.to_json())
-    os.replace(partial, folder / CARD)
+    partials = {name: folder / f'{name}.partial' for name in (WEIGHTS, CARD)}
+    try:
+        save_file(state, partials[WEIGHTS])
+        partials[CARD].write_text(card.to_json())
+        for name, partial in partials.items():
+            os.replace(partial, folder / name)
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
 
 
 def load_weights(folder: Path) -> tuple[nn.Module, ModelCard]:

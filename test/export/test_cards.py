@@ -59,6 +59,17 @@ def test_options_change_what_the_card_says():
     assert masks.classes == class_set('cityscapes') and masks.depth_range is None
 
 
+def test_the_depth_head_tells_convention_and_range():
+    kitti = card_for('dpt_hybrid_kitti')  # at most 1 / 0.00579 = 172.7 m
+    assert (kitti.depth_convention, kitti.depth_range) == ('metric', (1e-3, 173.0))
+    assert card_for('dpt_hybrid').depth_convention == 'inverse_affine'
+    assert card_for('dpt_hybrid').depth_range is None
+    tuned = card_for('dpt_hybrid', {'depth': 'metric_inverse', 'scale': 1e-3, 'shift': 0.1})
+    assert (tuned.depth_convention, tuned.depth_range) == ('metric', (1e-3, 10.0))
+    anything = card_for('depth_anything_v2_metric_outdoor_small')
+    assert (anything.depth_convention, anything.depth_range) == ('metric', (1e-3, 80.0))
+
+
 def test_a_model_with_mount_channels_takes_the_mount():
     assert card_for('xnet_small').mount == 'optional'
 
