@@ -5,7 +5,8 @@
 #   RUN=/data/run scripts/gpu/train_shipped.sh
 #
 # Knobs (environment): RECIPE, SCENES, HELD_OUT, WORKERS, DEVICE (cuda or cpu), PYTHON.
-# Needs Python with torch, timm, onnx, onnxruntime, mujoco, opencv, safetensors, tqdm, PyYAML.
+# Needs Python with torch, timm, onnx, onnxruntime, mujoco, opencv, safetensors, tqdm, PyYAML,
+# lightning-fabric, omegaconf, tensorboard, matplotlib.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${RUN:?set RUN to the folder that keeps frames and checkpoints}"
@@ -21,11 +22,11 @@ echo "== frames: $SCENES scenes to train on, $HELD_OUT held out"
     --scenes "$HELD_OUT" --views 5 --workers "$WORKERS"
 
 echo "== training by $RECIPE"
-sed "s#^data: .*#data: $RUN/world/train#" "$RECIPE" > "$RUN/recipe.yaml"
-"$PYTHON" -m dense_perception_training.train "$RUN/recipe.yaml" "$RUN/training" --device "$DEVICE"
+"$PYTHON" -m dense_perception_training.train "$RECIPE" "sources.0.root=$RUN/world/train" \
+    --out "$RUN/training" --device "$DEVICE"
 
 echo "== model file"
 "$PYTHON" -m dense_perception.cli.main export "$RUN/training" --out "$RUN/xnet_small.onnx" \
     --half-weights
 "$PYTHON" -m dense_perception_training.evaluate "$RUN/xnet_small.onnx" \
-    --data "$RUN/world/held_out" --train "$RUN/world/train" --write-card | tee "$RUN/metrics.json"
+    --data "$RUN/world/held_out" --train "$RUN/world/train" --write-card --json | tee "$RUN/metrics.json"

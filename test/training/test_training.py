@@ -1,168 +1,205 @@
-"""The training package on a tiny world whose truth is exact: flat ground."""
+"""The training loop on a tiny world whose truth is exact: flat ground."""
 
 from __future__ import annotations
 
-import json
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch', reason='training needs torch')
-pytest.importorskip('mujoco', reason='the training package needs mujoco')
 
-from dense_perception_training.config import Recipe, RecipeError  # noqa: E402
-from dense_perception_training.data import Augmentation, StepBatches, class_weights  # noqa: E402
-from dense_perception_training.evaluate import baseline, evaluate, write_metrics  # noqa: E402
-from dense_perception_training.shards import ShardError, list_shards, write_shard  # noqa: E402
-from dense_perception_training.train import (  # noqa: E402
-    NotANumberError,
-    Trainer,
+from dense_perception_training.engine import NotANumberError, Trainer  # noqa: E402
+from dense_perception_training.feeding import class_weights, open_batches  # noqa: E402
+from dense_perception_training.mgda import gram_of, min_norm_weights  # noqa: E402
+from dense_perception_training.optimiser import (  # noqa: E402
+    encoder_layers,
     learning_rate,
-    process_group,
+    make_optimiser,
 )
+from dense_perception_training.recipe import Optimiser, Recipe, RecipeError, Source  # noqa: E402
+from dense_perception_training.runlog import RunLog, draw_curves, read_log  # noqa: E402
+from dense_perception_training.shards import ShardError, list_shards, write_shard  # noqa: E402
+from dense_perception_training.starting import make_fabric  # noqa: E402
+from dense_perception_training.train import keep_recipe, main, train  # noqa: E402
+from helpers.ground import ground_frame  # noqa: E402
+from torch import nn  # noqa: E402
 
 from dense_perception.export.onnx_export import export_model  # noqa: E402
 from dense_perception.export.weights import load_weights  # noqa: E402
-from dense_perception.geometry.camera import Intrinsics  # noqa: E402
-from dense_perception.geometry.mount import Mount  # noqa: E402
 from dense_perception.inference.predictor import Predictor  # noqa: E402
 from dense_perception.world.classes import GROUND, SKY  # noqa: E402
-from dense_perception.world.renderer import WorldFrame  # noqa: E402
-
-RECIPE = """
-model: xnet_small
-data: {data}
-warmup_steps: 2
-stages:
-  - {{height: 32, width: 32, batch: 2, steps: 3, lr_start: 1.0e-3, lr_end: 5.0e-4}}
-  - {{height: 64, width: 64, batch: 2, steps: 3, lr_start: 5.0e-4, lr_end: 1.0e-5}}
-"""
 
 
-def ground_frame(number: int) -> WorldFrame:
-    rng = np.random.default_rng(number)
-    camera = Intrinsics(70 + 5 * rng.random(), 75.0, 47 + rng.random(), 31.5, 96, 64)
-    mount = Mount.from_pitch_roll(rng.uniform(0.1, 0.4), rng.uniform(-0.1, 0.1),
-                                  rng.uniform(0.3, 1.2))
-    depth = mount.ground_depth(camera)
-    labels = np.where(np.isfinite(depth), GROUND, SKY).astype(np.uint8)
-    image = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    return WorldFrame(image, depth, labels, camera, mount)
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / 'data'
-    write_shard(folder / 'train_0', [ground_frame(i) for i in range(5)], {})
-    write_shard(folder / 'train_1', [ground_frame(i) for i in range(5, 9)], {})
-    return folder
-
-
-@pytest.fixture
-def recipe(data: Path, tmp_path: Path) -> Recipe:
-    path = tmp_path / 'recipe.yaml'
-    path.write_text(RECIPE.format(data=data))
-    return Recipe.load(path)
-
-
-def test_geometry_survives_every_augmentation(data: Path):
-    # Crop, resize and flip with exact mounts: the ground must stay where the camera says.
-    exact = Augmentation(mount_dropped=0.0, mount_angle=0.0, mount_height=0.0)
-    batches = StepBatches(data, 4, 40, 56, (0, 0), exact)
-    for step in range(5):
-        batch = {k: v.numpy() for k, v in batches[step].items()}
-        for i in range(4):
-            camera = Intrinsics(*batch['intrinsics'][i].astype(float), 56, 40)
-            mount = Mount(tuple(batch['gravity'][i].astype(float)), batch['camera_height'][i])
-            expected, depth = mount.ground_depth(camera), batch['depth'][i]
-            valid = np.isfinite(depth) & (depth < 6)
-            assert valid.mean() > 0.1
-            # Nearest sampling is off by up to half a source pixel, which shifts the ground.
-            error = np.abs(np.log(expected[valid] / depth[valid]))
-            assert np.nanmedian(error) < 0.02
-            assert abs(np.nanmean(np.log(expected[valid] / depth[valid]))) < 0.02
-
-
-def test_batches_follow_from_seed_and_step_alone(data: Path):
-    first = StepBatches(data, 3, 32, 32, (7, 0), Augmentation())
-    again = StepBatches(data, 3, 32, 32, (7, 0), Augmentation())
-    other = StepBatches(data, 3, 32, 32, (7, 1), Augmentation())
-    for key, value in first[11].items():
-        torch.testing.assert_close(value, again[11][key], equal_nan=True)
-    assert not torch.equal(first[11]['image'], other[11]['image'])
-
-
-def test_rare_classes_weigh_more(data: Path):
-    weights = class_weights(data, 8)
-    shares = [(ground_frame(0).labels == c).mean() for c in (GROUND, SKY)]
-    rarer = (GROUND, SKY)[int(np.argmin(shares))]
-    commoner = (GROUND, SKY)[int(np.argmax(shares))]
-    assert weights[rarer] > weights[commoner]
-
-
-def trained(recipe: Recipe, run: Path, stop: int | None = None) -> dict[str, torch.Tensor]:
-    run.mkdir(exist_ok=True)
-    with process_group('cpu') as device:
-        trainer = Trainer(recipe, run, device)
-        if stop is not None:
-            trainer._fit_stage(0, stop)
-            trainer.save()
-        else:
-            trainer.fit()
-    return trainer.model.state_dict()
-
-
-def test_a_killed_run_resumes_to_the_same_weights(recipe: Recipe, tmp_path: Path):
+@pytest.fixture(autouse=True)
+def one_thread():
     torch.set_num_threads(1)
-    unbroken = trained(recipe, tmp_path / 'unbroken')
-    trained(recipe, tmp_path / 'killed', stop=2)
-    resumed = trained(recipe, tmp_path / 'killed')
-    for name, value in unbroken.items():
+
+
+def trainer_of(recipe: Recipe, run: Path) -> Trainer:
+    run.mkdir(exist_ok=True)
+    fabric = make_fabric('cpu', 1, 1, recipe, sharded=False)
+    fabric.launch()
+    return Trainer(recipe, run, fabric)
+
+
+class Killed(Exception):
+    """Stands for the power going off."""
+
+
+def killed_at(recipe: Recipe, run: Path, step: int) -> None:
+    """Train, and stop before ``step`` is computed, as if the process had been killed."""
+    trainer = trainer_of(recipe, run)
+    ordinary = trainer._train_step
+
+    def until(batches):
+        if trainer.step == step:
+            raise Killed
+        return ordinary(batches)
+
+    trainer._train_step = until
+    with pytest.raises(Killed):
+        trainer.fit()
+    trainer.log.close()
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / 'checkpoint.pt', weights_only=True)['model']
+
+
+def test_a_killed_run_resumes_to_the_same_weights_and_curve(recipe: Recipe, tmp_path: Path,
+                                                            monkeypatch):
+    monkeypatch.setattr('dense_perception_training.engine._LOG_EVERY', 1)
+    recipe = replace(recipe, save_every=2)
+    train(recipe, tmp_path / 'unbroken', 'cpu')
+    killed_at(recipe, tmp_path / 'killed', 5)  # the last checkpoint is of step 4
+    train(recipe, tmp_path / 'killed', 'cpu')
+    resumed = weights_of(tmp_path / 'killed')
+    for name, value in weights_of(tmp_path / 'unbroken').items():
         assert torch.equal(value, resumed[name]), name
+    curves = [[(line['step'], line['train/loss']) for line in read_log(tmp_path / run)]
+              for run in ('unbroken', 'killed')]
+    assert curves[0] == curves[1]
+    assert [step for step, _ in curves[0]] == [1, 2, 3, 4, 5, 6]
+    assert (tmp_path / 'killed' / 'curves.png').stat().st_size > 1000
 
 
-def test_trained_weights_export_and_evaluate(recipe: Recipe, data: Path, tmp_path: Path):
-    trained(recipe, tmp_path / 'run')
+def test_accumulated_parts_make_the_same_step_as_one_batch(recipe: Recipe, tmp_path: Path):
+    # Without batch statistics a batch in two parts is the same mean of gradients.
+    trainer = trainer_of(recipe, tmp_path / 'run')
+    for module in trainer.model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    batch = open_batches(recipe, 0, 4, (0, 0))[0]
+    batch['depth'] = batch['depth'].nan_to_num(2.0)  # as many valid pixels in each part
+    batch['known'] = torch.ones(4)
+    batch['camera_height'] = torch.ones(4)
+    batch['labels'][:] = 0
+
+    def gradients(batches):
+        trainer.optimiser.zero_grad()
+        trainer._backward(batches)
+        return [p.grad.clone() for p in trainer.model.parameters()]
+
+    parts = [{k: v[i:i + 2] if v.ndim else v for k, v in batch.items()} for i in (0, 2)]
+    for whole, sum_of_parts in zip(gradients([batch]), gradients(parts), strict=True):
+        torch.testing.assert_close(whole, sum_of_parts, rtol=1e-3, atol=1e-5)
+
+
+def test_trained_weights_export_and_start_another_run(recipe: Recipe, tmp_path: Path):
+    train(recipe, tmp_path / 'run', 'cpu')
     model, card = load_weights(tmp_path / 'run')
-    path = tmp_path / 'model.onnx'
-    export_model(model, card, path)
-    metrics = {'depth': evaluate(Predictor(path), sized(tmp_path), limit=3)['depth']}
-    assert 0 < metrics['depth']['abs_rel'] < 100
-    write_metrics(path, metrics)
-    assert Predictor(path).card.metrics == json.loads(json.dumps(metrics))
+    assert card.training_data == 'world' and card.input_size == (64, 64)
+    assert [c.name for c in card.classes][:2] == ['ground', 'wall']
+    export_model(model, card, tmp_path / 'model.onnx')
+    assert Predictor(tmp_path / 'model.onnx').card.takes_mount
+    again = replace(recipe, model=replace(recipe.model, weights=str(tmp_path / 'run')))
+    started = trainer_of(again, tmp_path / 'again').model.state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, started[name]), name
 
 
-def sized(tmp_path: Path) -> Path:
-    """Frames at the model's input size, as evaluation needs them."""
-    frames = []
-    for number in range(4):
-        frame = ground_frame(number)
-        camera = frame.intrinsics.cropped(0, 0, 64, 64)
-        crop = np.s_[:, :64]
-        frames.append(WorldFrame(frame.image[crop], frame.depth[crop], frame.labels[crop], camera,
-                                 frame.mount))
-    write_shard(tmp_path / 'sized' / 'held_out_0', frames, {})
-    return tmp_path / 'sized'
-
-
-def test_baseline_of_identical_frames_is_perfect(tmp_path: Path):
-    write_shard(tmp_path / 'a' / 'x', [ground_frame(1)] * 3, {})
-    result = baseline(tmp_path / 'a', tmp_path / 'a')
-    assert result['depth']['abs_rel'] == pytest.approx(0.0, abs=1e-3)
-    assert result['segmentation']['pixel_accuracy'] == 1.0
+def test_validation_leaves_numbers_and_a_picture(recipe: Recipe, data: Path, tmp_path: Path):
+    recipe = replace(recipe, validation=[Source('world', str(data))], validation_frames=3,
+                     validate_every=3)
+    train(recipe, tmp_path / 'run', 'cpu')
+    lines = [line for line in read_log(tmp_path / 'run') if 'validation/abs_rel' in line]
+    assert [line['step'] for line in lines] == [3, 6, 6]
+    assert all(0 <= line['validation/miou'] <= 1 for line in lines)
+    assert list((tmp_path / 'run' / 'tensorboard').glob('events.*'))
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_saved(recipe: Recipe, tmp_path: Path):
+    trainer = trainer_of(recipe, tmp_path / 'run')
+    with torch.no_grad():
+        trainer.model.head.linear.bias.fill_(float('nan'))
+    with pytest.raises(NotANumberError, match='not_finite_batch'):
+        trainer.fit()
+    saved = torch.load(tmp_path / 'run' / 'not_finite_batch_0.pt', weights_only=True)
+    assert saved['image'].shape == (2, 32, 32, 3)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(recipe: Recipe, tmp_path: Path, monkeypatch,
+                                               recipe_text: str):
     run = tmp_path / 'run'
-    run.mkdir()
-    with process_group('cpu') as device:
-        trainer = Trainer(recipe, run, device)
-        with torch.no_grad():
-            trainer.model.head.linear.bias.fill_(float('nan'))
-        with pytest.raises(NotANumberError, match='not_finite_batch'):
-            trainer.fit()
-    assert (run / 'not_finite_batch.pt').exists()
+    train(recipe, run, 'cpu')
+    before = (run / 'checkpoint.pt').read_bytes()
+    trainer = trainer_of(recipe, run)
+
+    def full(path, state, **_):
+        Path(path).write_bytes(b'half of it')
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(trainer.fabric, 'save', full)
+    with pytest.raises(OSError, match='No space left'):
+        trainer.save()
+    assert (run / 'checkpoint.pt').read_bytes() == before
+    trainer.log.close()
+    assert trainer_of(recipe, run).step == recipe.total_steps
+
+
+def test_a_run_folder_keeps_its_recipe(recipe: Recipe, tmp_path: Path):
+    train(recipe, tmp_path / 'run', 'cpu')
+    keep_recipe(replace(recipe, save_every=7), tmp_path / 'run')
+    with pytest.raises(RecipeError, match='begun with another recipe: seed differ'):
+        keep_recipe(replace(recipe, seed=1), tmp_path / 'run')
+
+
+def test_command_line(recipe_text: str, tmp_path: Path, capsys):
+    path = tmp_path / 'r.yaml'
+    path.write_text(recipe_text)
+    with pytest.raises(SystemExit, match="Did you mean: 'ema_decay'"):
+        main([str(path), 'ema_deacy=0.9', '--device', 'cpu'])
+    with pytest.raises(SystemExit, match='there is no recipe xnet_smal; similar: xnet_small'):
+        main(['recipe=xnet_smal'])
+    with pytest.raises(SystemExit, match='cannot be shared by 1 processes in 2 parts'):
+        main([str(path), 'accumulate=2', 'stages.0.batch=3', '--device', 'cpu', '--out',
+              str(tmp_path / 'odd')])
+    with pytest.raises(SystemExit, match='unknown model'):
+        main([str(path), 'model.name=xnet_smal', '--device', 'cpu', '--out',
+              str(tmp_path / 'none')])
+    main([str(path), 'stages.0.steps=1', 'stages.1.steps=1', '--device', 'cpu', '--out',
+          str(tmp_path / 'run')])
+    assert (tmp_path / 'run' / 'weights.safetensors').exists()
+
+
+def test_batches_follow_from_seed_and_step_alone(recipe: Recipe):
+    first, again = (open_batches(recipe, 0, 3, (7, 0)) for _ in range(2))
+    other = open_batches(recipe, 0, 3, (7, 1))
+    for key, value in first[11].items():
+        torch.testing.assert_close(value, again[11][key], equal_nan=True)
+    assert first[11]['image'].shape == (3, 32, 32, 3)
+    assert not torch.equal(first[11]['image'], other[11]['image'])
+
+
+def test_rare_classes_weigh_more(recipe: Recipe):
+    weights = class_weights(recipe, 8, 0.4)
+    shares = [(ground_frame(0).labels == c).mean() for c in (GROUND, SKY)]
+    rarer, commoner = np.array((GROUND, SKY))[np.argsort(shares)]
+    assert weights[rarer] > weights[commoner]
+    assert np.mean(weights) == pytest.approx(1.0)
 
 
 def test_learning_rate_warms_up_and_falls_in_every_stage(recipe: Recipe):
@@ -171,18 +208,119 @@ def test_learning_rate_warms_up_and_falls_in_every_stage(recipe: Recipe):
     assert rates[1] < 1e-3
     assert rates[3] == pytest.approx(5e-4)
     assert rates[-1] < rates[3]
+    poly = replace(recipe, warmup_steps=0, stages=[
+        replace(recipe.stages[0], steps=10, decay='poly', power=0.9, lr=1.0, lr_end=0.0)])
+    assert learning_rate(poly, 5) == pytest.approx(0.5 ** 0.9)
 
 
-def test_recipe_typo_names_the_right_key(tmp_path: Path):
+class TwoBlocks(nn.Module):
+    """An encoder as timm names its layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Module()
+        body = self.encoder.body = nn.Module()
+        body.pos_embed = nn.Parameter(torch.zeros(1, 4, 2))
+        body.stem = nn.Linear(2, 2)
+        body.blocks = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+        body.norm = nn.LayerNorm(2)
+        self.head = nn.Linear(2, 1)
+
+
+def test_layer_decay_and_weight_decay_groups():
+    model = TwoBlocks()
+    assert encoder_layers(model.encoder) == {
+        'body.pos_embed': 0, 'body.stem.weight': 0, 'body.stem.bias': 0,
+        'body.blocks.0.weight': 1, 'body.blocks.0.bias': 1, 'body.blocks.1.weight': 2,
+        'body.blocks.1.bias': 2, 'body.norm.weight': 2, 'body.norm.bias': 2}
+    optimiser = make_optimiser(model, Optimiser(weight_decay=0.1, encoder_factor=0.5,
+                                                layer_decay=0.8))
+    found = {id(p): (g['factor'], g['weight_decay']) for g in optimiser.param_groups
+             for p in g['params']}
+    body = model.encoder.body
+    assert found[id(model.head.weight)] == (1.0, 0.1)
+    assert found[id(model.head.bias)] == (1.0, 0.0)
+    assert found[id(body.blocks[1].weight)] == (0.5, 0.1)
+    assert found[id(body.blocks[0].weight)] == (pytest.approx(0.4), 0.1)
+    assert found[id(body.stem.weight)] == (pytest.approx(0.32), 0.1)
+    assert found[id(body.pos_embed)] == (pytest.approx(0.32), 0.0)
+    assert found[id(body.norm.weight)] == (0.5, 0.0)
+
+
+@pytest.mark.parametrize('name', ['convnext_atto', 'vit_tiny_patch16_224',
+                                  'swin_tiny_patch4_window7_224', 'mobilenetv4_conv_small'])
+def test_real_encoders_have_a_depth_for_every_block(name):
+    from dense_perception.models.encoders import create_encoder
+    with torch.device('meta'):
+        layers = encoder_layers(create_encoder(name))
+    depths = list(layers.values())
+    assert depths == sorted(depths)
+    assert max(depths) >= 10
+
+
+def test_mgda_finds_the_least_norm_combination():
+    gradients = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    weights = min_norm_weights(gram_of([[g] for g in gradients]))
+    assert weights.tolist() == pytest.approx([0.8, 0.2], abs=1e-3)
+    combined = weights @ gradients
+    assert all(combined @ g > 0 for g in gradients)  # a step that makes neither worse
+    opposed = torch.tensor([[1.0, 0.0], [-3.0, 0.0]])
+    weights = min_norm_weights(gram_of([[g] for g in opposed]))
+    assert (weights @ opposed).norm() < 1e-3
+    rng = torch.Generator().manual_seed(0)
+    three = torch.randn(3, 6, generator=rng)
+    gram = three @ three.T
+    best = min_norm_weights(gram, 500)
+    grid = [torch.tensor([a, b, 1 - a - b]) for a, b in
+            itertools.product(torch.linspace(0, 1, 41), repeat=2) if a + b <= 1]
+    assert best @ gram @ best <= min(w @ gram @ w for w in grid) + 1e-3
+
+
+def test_mgda_trains_on_two_sources(recipe: Recipe, tmp_path: Path):
+    recipe = replace(recipe, objective='mgda', accumulate=2, stages=[
+        replace(recipe.stages[1], batch=4, steps=2)], sources=[*recipe.sources, *recipe.sources])
+    batches = open_batches(recipe, 0, 2, (0, 0))
+    assert not torch.equal(batches[0]['image'], batches[1]['image'])
+    train(recipe, tmp_path / 'run', 'cpu')
+    assert (tmp_path / 'run' / 'weights.safetensors').exists()
+
+
+def test_recipes_are_checked(recipe_text: str, tmp_path: Path):
     path = tmp_path / 'recipe.yaml'
-    path.write_text(RECIPE.format(data='x') + 'ema_deacy: 0.9\n')
-    with pytest.raises(RecipeError, match='did you mean "ema_decay"'):
-        Recipe.load(path)
-    path.write_text('model: xnet_small\ndata: x\n')
-    with pytest.raises(RecipeError, match='no stages'):
-        Recipe.load(path)
-    with pytest.raises(RecipeError, match='cannot read'):
+
+    def refuse(text: str, message: str, *overrides: str) -> None:
+        path.write_text(text)
+        with pytest.raises(RecipeError, match=message):
+            Recipe.load(path, overrides)
+
+    refuse('model: {name: xnet_small}', '"sources" is missing')
+    refuse(recipe_text, "Did you mean: 'batch'", 'stages.0.bacth=3')
+    refuse(recipe_text, 'could not be converted to Integer', 'stages.0.batch=many')
+    refuse(recipe_text, 'is not key=value', 'seed')
+    refuse(recipe_text, 'list index out of range', 'stages.5.batch=3')
+    refuse(recipe_text, 'choose from cosine, poly, constant', 'stages.0.decay=linear')
+    refuse(recipe_text, 'it needs several', 'objective=mgda')
+    refuse(recipe_text, 'is not positive', 'stages.0.steps=0')
+    refuse('[1, 2', 'is not a YAML mapping')
+    with pytest.raises(RecipeError, match='there is no recipe'):
         Recipe.load(tmp_path / 'absent.yaml')
+    path.write_text(recipe_text)
+    assert Recipe.load(path, ['stages.1.lr=2e-4', 'model.options.depth=exp']).stages[1].lr == 2e-4
+
+
+def test_a_log_resumes_where_the_checkpoint_was(tmp_path: Path):
+    log = RunLog(tmp_path, 0)
+    for step in (1, 2, 3):
+        log.scalars(step, {'loss': 1 / step})
+    log.close()
+    with (tmp_path / 'log.jsonl').open('a') as file:
+        file.write('{"step": 4, "train/lo')  # killed while writing
+    log = RunLog(tmp_path, 2)
+    log.scalars(3, {'loss': 0.5})
+    log.close()
+    assert [(line['step'], line['train/loss']) for line in read_log(tmp_path)] == [
+        (1, 1.0), (2, 0.5), (3, 0.5)]
+    assert draw_curves(tmp_path).name == 'curves.png'
 
 
 def test_missing_and_partial_shards(tmp_path: Path):

@@ -1,114 +1,112 @@
-"""``dense-perception-eval``: measure a model file on held-out frames of the procedural world."""
+"""``dense-perception-eval``: measure a model file or a training run on any dataset."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
+import yaml
 from onnx import helper
 from tqdm import tqdm
 
-from dense_perception.geometry.camera import Intrinsics
-from dense_perception.geometry.mount import Mount
+from dense_perception.export.reference import TorchPredictor
+from dense_perception.export.weights import WeightsError, load_weights
 from dense_perception.inference.backends import BackendError
 from dense_perception.inference.card import METADATA_KEY, ModelCard
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.predictor import Predictor
-from dense_perception.metrics import DepthAccuracy, DepthProtocol, SegmentationAccuracy
-from dense_perception_training.shards import Shard, ShardError, list_shards
+from dense_perception_training.baseline import per_pixel_baseline
+from dense_perception_training.datasets import (
+    DatasetError,
+    DenseDataset,
+    Sample,
+    SampleError,
+    list_datasets,
+    open_dataset,
+)
+from dense_perception_training.report import markdown, rounded
+from dense_perception_training.scores import Scores
+from dense_perception_training.validation import predict, row_of_pictures, sheet
 
-PROTOCOL = DepthProtocol(near=0.1, far=80.0)
-MEDIAN_SCALED = replace(PROTOCOL, alignment='median')
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One frame with its truth, as rendered."""
-
-    image: np.ndarray
-    depth: np.ndarray
-    labels: np.ndarray
-    intrinsics: Intrinsics
-    mount: Mount
-
-
-def samples(folder: Path, limit: int | None = None) -> Iterator[Sample]:
-    """Frames of all shards below a folder, evenly thinned to ``limit``."""
-    shards = [Shard.open(p) for p in list_shards(folder)]
-    index = [(s, i) for s in shards for i in range(len(s))]
-    step = max(1, len(index) // limit) if limit else 1
-    for shard, i in index[::step][:limit]:
-        height, width = shard.labels[i].shape
-        camera = shard.cameras[i].astype(float)
-        # Images stay memory-mapped: not everyone who asks for samples looks at them.
-        yield Sample(np.asarray(shard.images[i]), shard.depth[i].astype(np.float32),
-                     np.array(shard.labels[i]), Intrinsics(*camera[:4], width, height),
-                     Mount(tuple(camera[4:7]), camera[7]))
+_PICTURES = 12
+WITHOUT = '_without_mount'
 
 
-def evaluate(predictor: Predictor, folder: Path, limit: int | None = None) -> dict[str, Any]:
-    """Depth and segmentation metrics, with the mount and without it.
+@dataclass
+class Evaluation:
+    """Scores with everything known of the camera and, for models that take it, without the mount.
 
-    Rendered frames must have the model's input size, so that truth is compared pixel by pixel.
-    ``baseline`` is the best constant per pixel of the training-free kind: the geometric mean of
-    the evaluated depth at that pixel, and the most frequent label there.
+    ``rows``: one dict per image, for the table by image. ``pictures``: rows of a sheet.
     """
-    with_mount, without = DepthAccuracy(PROTOCOL), DepthAccuracy(MEDIAN_SCALED)
-    scaled = DepthAccuracy(MEDIAN_SCALED)
-    masks = SegmentationAccuracy(len(predictor.card.classes))
-    masks_without = SegmentationAccuracy(len(predictor.card.classes))
-    frames = 0
-    for sample in tqdm(samples(folder, limit), unit='frame', desc='evaluate'):
-        known = predictor.predict(sample.image, sample.intrinsics, sample.mount)
-        unknown = predictor.predict(sample.image)
-        with_mount.add(known.depth, sample.depth)
-        scaled.add(known.depth, sample.depth)
-        without.add(unknown.depth, sample.depth)
-        masks.add(known.labels, sample.labels)
-        masks_without.add(unknown.labels, sample.labels)
-        frames += 1
-    names = [c.name for c in predictor.card.classes]
-    return {'frames': frames, 'depth': with_mount.result(), 'depth_median_scaled': scaled.result(),
-            'depth_without_mount_median_scaled': without.result(),
-            'segmentation': masks.result(),
-            'iou': dict(zip(names, (round(float(v), 4) for v in masks.iou()), strict=True)),
-            'segmentation_without_mount': masks_without.result()}
+
+    scores: dict[str, Scores] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    pictures: list[np.ndarray] = field(default_factory=list)
+    skipped: int = 0
+
+    def result(self) -> dict[str, Any]:
+        """All scores; those without the mount have names that end in ``_without_mount``."""
+        found: dict[str, Any] = {}
+        for suffix, scores in self.scores.items():
+            measured = scores.result()
+            if suffix:
+                measured.pop('frames')
+                if 'depth' in measured:  # it is aligned by the median, and says so
+                    measured['depth_median_scaled'] = measured.pop('depth')
+            found |= {name + suffix: value for name, value in measured.items()}
+        return found | ({'skipped': self.skipped} if self.skipped else {})
 
 
-def baseline(train: Path, held_out: Path, limit: int | None = None) -> dict[str, Any]:
-    """What needs no image: the training frames' geometric mean depth and modal label per pixel."""
-    total = count = votes = None
-    for sample in samples(train, 2000):
-        valid = (np.isfinite(sample.depth) & (sample.depth > PROTOCOL.near)
-                 & (sample.depth < PROTOCOL.far))
-        log_depth = np.where(valid, np.log(np.where(valid, sample.depth, 1.0)), 0.0)
-        if total is None:
-            total, count = np.zeros_like(log_depth), np.zeros(log_depth.shape)
-            votes = np.zeros((64, *log_depth.shape), np.int32)
-        total += log_depth
-        count += valid
-        votes[sample.labels, np.arange(votes.shape[1])[:, None], np.arange(votes.shape[2])] += 1
-    depth, labels = np.exp(total / np.maximum(count, 1)), votes.argmax(0)
-    plain, masks = DepthAccuracy(PROTOCOL), SegmentationAccuracy(int(votes.any((1, 2)).sum()))
-    scaled = DepthAccuracy(MEDIAN_SCALED)
-    for sample in samples(held_out, limit):
-        plain.add(depth, sample.depth)
-        scaled.add(depth, sample.depth)
-        masks.add(labels, sample.labels)
-    return {'depth': plain.result(), 'depth_median_scaled': scaled.result(),
-            'segmentation': masks.result()}
+def evaluate(predictor: Predictor, dataset: DenseDataset, limit: int | None = None,
+             ) -> Evaluation:
+    """Measure a model on a dataset.
+
+    :param limit: this many images, evenly spread; None = all. Images that cannot be read are
+        counted as ``skipped``.
+    """
+    evaluation = Evaluation()
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    shown = set(np.linspace(0, count - 1, min(_PICTURES, count), dtype=int).tolist())
+    for number, item in enumerate(tqdm(_samples(dataset, count), total=count, unit='image',
+                                       desc='evaluate')):
+        if isinstance(item, SampleError):
+            evaluation.skipped += 1
+            continue
+        for suffix in ('', WITHOUT) if predictor.card.takes_mount else ('',):
+            prediction = predict(predictor, item, with_mount=not suffix)
+            if suffix not in evaluation.scores:
+                evaluation.scores[suffix] = Scores(dataset.info, predictor.card,
+                                                   prediction.metric)
+            row = evaluation.scores[suffix].add(prediction, item)
+            if not suffix:
+                evaluation.rows.append({'image': item.source, **row})
+                if number in shown:
+                    evaluation.pictures.append(row_of_pictures(item, prediction, predictor.card))
+    if not evaluation.scores:
+        raise DatasetError(f'dataset "{dataset.info.name}": none of {count} images could be read')
+    return evaluation
+
+
+def _samples(dataset: DenseDataset, count: int) -> Iterator[Sample | SampleError]:
+    for index in np.linspace(0, len(dataset) - 1, count, dtype=int):
+        try:
+            yield dataset[int(index)]
+        except SampleError as error:
+            yield error
 
 
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
     """Put measured metrics into a model file's card; the file is replaced whole."""
-    proto = onnx.load(path)
+    proto = onnx.load(path, load_external_data=False)
     properties = {p.key: p.value for p in proto.metadata_props}
     card = replace(ModelCard.from_json(properties[METADATA_KEY]), metrics=metrics)
     helper.set_model_props(proto, {**properties, METADATA_KEY: card.to_json()})
@@ -117,35 +115,86 @@ def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
     os.replace(partial, path)
 
 
-def rounded(value: Any) -> Any:
-    """Numbers to four digits, through dicts."""
-    if isinstance(value, dict):
-        return {k: rounded(v) for k, v in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
+def write_report(folder: Path, result: dict[str, Any], evaluation: Evaluation,
+                 card: ModelCard) -> None:
+    """``result.json``, ``result.md``, ``images.csv`` and ``sheet.png`` in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'result.json').write_text(json.dumps(result, indent=1) + '\n')
+    (folder / 'result.md').write_text(markdown(card.name, result))
+    names = sorted({name for row in evaluation.rows for name in row} - {'image'})
+    with (folder / 'images.csv').open('w', newline='', encoding='utf-8') as file:
+        table = csv.DictWriter(file, ['image', *names])
+        table.writeheader()
+        table.writerows(evaluation.rows)
+    if evaluation.pictures:
+        picture = cv2.cvtColor(sheet(evaluation.pictures), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / 'sheet.png'), picture)
 
 
-def main() -> None:
+def open_model(model: str, backend: str = 'auto') -> Predictor:
+    """A model file, the name of a shipped model, or a folder with weights (then in PyTorch).
+
+    :raises ModelFileError: the model file cannot be used.
+    :raises WeightsError: the folder's weights cannot be used.
+    """
+    if Path(model).is_dir():
+        return TorchPredictor(*load_weights(Path(model)))
+    return Predictor(model, backend)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``dense-perception-eval``."""
-    parser = argparse.ArgumentParser(prog='dense-perception-eval', description=__doc__)
-    parser.add_argument('model', help='model file or name of a shipped model')
-    parser.add_argument('--data', type=Path, required=True, help='rendered held-out shards')
-    parser.add_argument('--train', type=Path, help='training shards, for the per-pixel baseline')
-    parser.add_argument('--limit', type=int, help='evaluate this many frames, evenly spread')
-    parser.add_argument('--write-card', action='store_true',
-                        help="put the result into the model file's card")
-    args = parser.parse_args()
+    args = _parser().parse_args(arguments)
     try:
-        predictor = Predictor(args.model)
-        result = {'data': 'procedural world, held-out scenes and textures',
-                  **evaluate(predictor, args.data, args.limit)}
+        predictor = open_model(args.model, args.backend)
+        dataset = open_dataset(args.dataset, args.data, args.split,
+                               **dict(_option(o) for o in args.option))
+        evaluation = evaluate(predictor, dataset, args.limit)
+        result = {'data': args.describe or f'{args.dataset} {args.split or ""}'.strip(),
+                  **evaluation.result()}
         if args.train:
-            result['per_pixel_baseline'] = baseline(args.train, args.data, args.limit)
-    except (ModelFileError, BackendError, ShardError) as error:
+            train = open_dataset(args.dataset, args.train)
+            result['per_pixel_baseline'] = per_pixel_baseline(train, dataset, args.limit)
+    except (ModelFileError, BackendError, WeightsError, DatasetError) as error:
         raise SystemExit(f'dense-perception-eval: {error}') from None
     result = rounded(result)
+    if args.out:
+        write_report(args.out, result, evaluation, predictor.card)
     if args.write_card:
+        if Path(args.model).is_dir():
+            raise SystemExit('dense-perception-eval: --write-card needs a model file, not '
+                             'a folder with weights')
         write_metrics(predictor.model.path, result)
-    print(json.dumps(result, indent=1))
+    print(json.dumps(result, indent=1) if args.json else markdown(predictor.card.name, result))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='dense-perception-eval', description=__doc__)
+    parser.add_argument('model', help='model file, name of a shipped model, or a training run')
+    parser.add_argument('--data', type=Path, required=True, help='folder of the dataset')
+    parser.add_argument('--dataset', default='world', choices=list_datasets(), metavar='NAME',
+                        help=f'one of {", ".join(list_datasets())} (default: world)')
+    parser.add_argument('--split', help="one of the dataset's splits")
+    parser.add_argument('--option', action='append', default=[], metavar='KEY=VALUE',
+                        help='an option of the dataset; may be repeated')
+    parser.add_argument('--backend', default='auto', help='runtime of a model file')
+    parser.add_argument('--limit', type=int, help='evaluate this many images, evenly spread')
+    parser.add_argument('--train', type=Path,
+                        help='the same dataset to train on, for the per-pixel baseline')
+    parser.add_argument('--describe', help='what the result calls the data')
+    parser.add_argument('--out', type=Path,
+                        help='folder for result.json, result.md, images.csv and sheet.png')
+    parser.add_argument('--json', action='store_true', help='print JSON instead of Markdown')
+    parser.add_argument('--write-card', action='store_true',
+                        help="put the result into the model file's card")
+    return parser
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition('=')
+    if not equals:
+        raise DatasetError(f'--option {text} is not KEY=VALUE')
+    return key, yaml.safe_load(value)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,67 @@
+"""What needs no image: the floor under every result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dense_perception.inference.card import UNLABELLED
+from dense_perception.metrics import DepthAccuracy, SegmentationAccuracy
+from dense_perception_training.datasets import DatasetError, DenseDataset
+from dense_perception_training.validation import thinned
+
+_TRAINED_ON = 2000
+
+
+def per_pixel_baseline(train: DenseDataset, held_out: DenseDataset,
+                       limit: int | None = None) -> dict[str, Any]:
+    """The training images' geometric mean depth and most frequent label of each pixel.
+
+    All images of both must have one size.
+
+    :raises DatasetError: they do not.
+    """
+    protocol = held_out.info.protocol
+    depth, labels = _per_pixel(train)
+    plain = DepthAccuracy(protocol)
+    scaled = DepthAccuracy(replace(protocol, alignment='median'))
+    masks = SegmentationAccuracy(len(held_out.info.classes)) if held_out.info.classes else None
+    for sample in thinned(held_out, limit):
+        _same_size(sample.size, depth.shape)
+        if sample.depth is not None:
+            plain.add(depth, sample.depth)
+            scaled.add(depth, sample.depth)
+        if sample.labels is not None and masks is not None:
+            masks.add(labels, sample.labels)
+    found = {'depth': plain.result(), 'depth_median_scaled': scaled.result(),
+             'segmentation': masks.result() if masks else None}
+    return {k: v for k, v in found.items() if v is not None}
+
+
+def _per_pixel(train: DenseDataset) -> tuple[np.ndarray, np.ndarray]:
+    protocol, classes = train.info.protocol, max(len(train.info.classes), 1)
+    total = count = votes = None
+    for sample in thinned(train, _TRAINED_ON):
+        if total is None:
+            total, count = np.zeros(sample.size), np.zeros(sample.size)
+            votes = np.zeros((classes, *sample.size), np.int32)
+        _same_size(sample.size, total.shape)
+        if sample.depth is not None:
+            known = (np.isfinite(sample.depth) & (sample.depth > protocol.near)
+                     & (sample.depth < protocol.far))
+            total += np.where(known, np.log(np.where(known, sample.depth, 1.0)), 0.0)
+            count += known
+        if sample.labels is not None:
+            rows, columns = np.nonzero(sample.labels != UNLABELLED)
+            votes[sample.labels[rows, columns], rows, columns] += 1
+    if total is None:
+        raise DatasetError(f'dataset "{train.info.name}": no image could be read')
+    return np.exp(total / np.maximum(count, 1)), votes.argmax(0)
+
+
+def _same_size(size: tuple[int, ...], other: tuple[int, ...]) -> None:
+    if tuple(size) != tuple(other):
+        raise DatasetError(f'a per-pixel baseline needs images of one size; there are '
+                           f'{other[1]}x{other[0]} and {size[1]}x{size[0]}')

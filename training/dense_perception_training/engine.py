@@ -1,0 +1,238 @@
+"""The training loop: one for a CPU, a GPU, many GPUs and many machines (Lightning Fabric)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from dense_perception.export.cards import card_for
+from dense_perception.export.weights import save_weights
+from dense_perception.inference.card import ModelCard
+from dense_perception.models import model_entry
+from dense_perception.models.complexity import input_channels
+from dense_perception.models.inputs import InputSpec, normalised, with_mount
+from dense_perception_training.ema import averaged_model
+from dense_perception_training.feeding import (
+    open_batches,
+    open_mixture,
+    to_device,
+)
+from dense_perception_training.losses import Criterion
+from dense_perception_training.mgda import gram_of, min_norm_weights
+from dense_perception_training.optimiser import learning_rate, make_optimiser, set_learning_rate
+from dense_perception_training.recipe import Recipe, RecipeError
+from dense_perception_training.runlog import RunLog
+from dense_perception_training.starting import (
+    balanced_losses,
+    commit_of_checkout,
+    start_model,
+)
+from dense_perception_training.validation import Validation
+
+CHECKPOINT = 'checkpoint.pt'
+_LOG_EVERY = 20
+
+
+class NotANumberError(RuntimeError):
+    """The loss is not finite; the batch that did it has been saved."""
+
+
+class Trainer:
+    """One run: model, averaged model, optimiser and where it stands, in a run folder.
+
+    A batch follows from (seed, process, step) alone and so does every other random choice, so a
+    run that was killed and resumed ends where an unbroken one would.
+
+    :param run: folder; where it holds a checkpoint, the run goes on from there.
+    :raises RecipeError: the recipe does not fit the model or the machine.
+    :raises DatasetError: a source cannot be read.
+    """
+
+    def __init__(self, recipe: Recipe, run: Path, fabric: Fabric) -> None:
+        self.recipe, self.run, self.fabric = recipe, run, fabric
+        torch.manual_seed(recipe.seed)
+        raw = start_model(recipe)
+        self.entry = model_entry(recipe.model.name)
+        self.in_chans = input_channels(raw)
+        self.classes = open_mixture(recipe, 0).classes
+        self.ema = averaged_model(raw, recipe.ema_decay) if recipe.ema_decay else None
+        if self.ema is not None:
+            self.ema.to(fabric.device)
+        self.criterion = Criterion.from_config(balanced_losses(recipe, len(self.classes)))
+        self.model, self.optimiser = fabric.setup(raw, make_optimiser(raw, recipe.optimiser))
+        self.step = 0
+        if (run / CHECKPOINT).exists():
+            self._resume()
+        self.validation = Validation(recipe) if recipe.validation else None
+        self.log = RunLog(run, self.step) if fabric.is_global_zero else None
+
+    def fit(self) -> None:
+        """Train to the end of the recipe; interrupted, save before leaving."""
+        try:
+            while self.step < self.recipe.total_steps:
+                self._fit_stage(self.recipe.stage_at(self.step)[0])
+        except KeyboardInterrupt:
+            self.save()
+            raise
+        self.save()
+        self._validate()
+
+    def _fit_stage(self, index: int) -> None:
+        stage = self.recipe.stages[index]
+        end = sum(s.steps for s in self.recipe.stages[:index + 1])
+        started, first = time.monotonic(), self.step
+        with tqdm(total=end, initial=self.step, unit='step', desc=f'{stage.height}x{stage.width}',
+                  disable=not self.fabric.is_global_zero) as bar:
+            for batches in self._steps(index, end):
+                losses = self._train_step(batches)
+                self.step += 1
+                bar.update()
+                if self.step % _LOG_EVERY == 0 and self.log is not None:
+                    rate = (self.step - first) * stage.batch / (time.monotonic() - started)
+                    bar.set_postfix({k: f'{v:.3f}' for k, v in losses.items()})
+                    self.log.scalars(self.step, {**losses, 'images_per_s': round(rate, 1)})
+                if self.step % self.recipe.save_every == 0:
+                    self.save()
+                if self.recipe.validate_every and self.step % self.recipe.validate_every == 0:
+                    self._validate()
+
+    def _steps(self, index: int, end: int) -> Iterator[list[dict[str, torch.Tensor]]]:
+        """The batches of each step from now to ``end``: ``accumulate`` for this process."""
+        recipe, fabric = self.recipe, self.fabric
+        parts = fabric.world_size * recipe.accumulate
+        batch = recipe.stages[index].batch
+        if batch % parts:
+            raise RecipeError(f'a batch of {batch} cannot be shared by {fabric.world_size} '
+                              f'processes in {recipe.accumulate} parts each')
+        batches = open_batches(recipe, index, batch // parts, (recipe.seed, fabric.global_rank))
+        cpu = fabric.device.type == 'cpu'
+        loader = DataLoader(
+            batches, batch_size=None, pin_memory=not cpu, prefetch_factor=4,
+            sampler=range(self.step * recipe.accumulate, end * recipe.accumulate),
+            num_workers=1 if cpu else min(12, os.cpu_count() or 1))
+        part = []
+        for item in loader:
+            part.append(to_device(item, fabric.device))
+            if len(part) == recipe.accumulate:
+                yield part
+                part = []
+
+    def _train_step(self, batches: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+        recipe = self.recipe
+        set_learning_rate(self.optimiser, learning_rate(recipe, self.step))
+        # Dropout and the like follow from the step too, not from how often the run was resumed.
+        torch.manual_seed(hash((recipe.seed, self.fabric.global_rank, self.step)) % 2 ** 63)
+        self.optimiser.zero_grad(set_to_none=True)
+        if recipe.objective == 'mgda':
+            losses = self._backward_mgda(batches)
+        else:
+            losses = self._backward(batches)
+        if recipe.optimiser.clip_norm:
+            self.fabric.clip_gradients(self.model, self.optimiser,
+                                       max_norm=recipe.optimiser.clip_norm)
+        self.optimiser.step()
+        if self.ema is not None:
+            self.ema.update_parameters(unwrapped(self.model))
+        return losses
+
+    def _backward(self, batches: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+        total: dict[str, float] = {}
+        for number, batch in enumerate(batches):
+            last = number + 1 == len(batches)
+            with self.fabric.no_backward_sync(self.model, enabled=not last):
+                losses = self._losses(batch)
+                self.fabric.backward(losses['loss'] / len(batches))
+            for name, value in losses.items():
+                total[name] = total.get(name, 0.0) + value.item() / len(batches)
+        return total
+
+    def _backward_mgda(self, batches: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+        """Weigh the gradients of the batches, one for each source, against each other."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        gradients, values = [], []
+        for batch in batches:
+            loss = self._losses(batch)['loss']
+            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+            whole = [torch.zeros_like(p) if g is None else g
+                     for p, g in zip(parameters, found, strict=True)]
+            gradients.append([self.fabric.all_reduce(g) for g in whole])
+            values.append(loss.item())
+        weights = min_norm_weights(gram_of(gradients))
+        for index, parameter in enumerate(parameters):
+            parameter.grad = sum(w * g[index] for w, g in zip(weights, gradients, strict=True))
+        return {'loss': sum(values) / len(values),
+                **{f'source_{i}': v for i, v in enumerate(values)},
+                **{f'mgda_weight_{i}': w.item() for i, w in enumerate(weights)}}
+
+    def _losses(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        outputs = self.model(network_input(batch, self.entry.input, self.in_chans))
+        losses = self.criterion(outputs, batch)
+        if not torch.isfinite(losses['loss']):
+            path = self.run / f'not_finite_batch_{self.fabric.global_rank}.pt'
+            torch.save(batch, path)
+            raise NotANumberError(f'loss is {losses["loss"].item()} at step {self.step}; the '
+                                  f'batch is in {path}')
+        return losses
+
+    def save(self) -> None:
+        """Write the checkpoint; the previous one survives until the new one is whole."""
+        state: dict[str, Any] = {'step': self.step, 'model': self.model,
+                                 'optimiser': self.optimiser}
+        if self.ema is not None:
+            state['ema'] = self.ema.state_dict()
+        partial = self.run / f'{CHECKPOINT}.partial'
+        self.fabric.save(partial, state)
+        if self.fabric.is_global_zero:
+            os.replace(partial, self.run / CHECKPOINT)
+            save_weights(self.best(), self.card(), self.run)
+        self.fabric.barrier()
+
+    def best(self) -> nn.Module:
+        """The averaged model, or the model itself without an average."""
+        return self.ema.module if self.ema is not None else unwrapped(self.model)
+
+    def card(self) -> ModelCard:
+        """The card of what this run makes, at the last stage's size."""
+        last, choice = self.recipe.stages[-1], self.recipe.model
+        data = ', '.join(f'{s.dataset} {s.split or ""}'.strip() for s in self.recipe.sources)
+        return card_for(choice.name, choice.options, self.classes, input_height=last.height,
+                        input_width=last.width, training_data=data, commit=commit_of_checkout())
+
+    def _validate(self) -> None:
+        if self.validation is None or not self.fabric.is_global_zero:
+            return
+        scores, sheet = self.validation.measure(self.best(), self.card())
+        if self.log is not None:
+            self.log.scalars(self.step, scores, 'validation')
+            self.log.picture(self.step, 'validation', sheet)
+
+    def _resume(self) -> None:
+        state: dict[str, Any] = {'step': 0, 'model': self.model, 'optimiser': self.optimiser}
+        rest = self.fabric.load(self.run / CHECKPOINT, state, weights_only=True)
+        self.step = state['step']
+        if self.ema is not None:
+            self.ema.load_state_dict(rest['ema'])
+        self.fabric.print(f'resuming {self.run} at step {self.step} of {self.recipe.total_steps}')
+
+
+def network_input(batch: dict[str, torch.Tensor], spec: InputSpec,
+                  channels: int) -> torch.Tensor:
+    """What the network sees of a batch: normalised RGB, and the mount where it takes one."""
+    x = normalised(batch['image'], spec.mean, spec.std)
+    if channels > 3:
+        x = with_mount(x, batch['intrinsics'], batch['gravity'], batch['known'])
+    return x
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model without Fabric's and DDP's wrappers."""
+    return getattr(model, 'module', model)

@@ -1,0 +1,72 @@
+"""What a run starts from: the model, its losses and the machinery it runs on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import FSDPStrategy
+from torch import nn
+
+from dense_perception.export.weights import load_weights
+from dense_perception.models import create_model
+from dense_perception_training.feeding import class_weights
+from dense_perception_training.recipe import Recipe, RecipeError
+
+
+def start_model(recipe: Recipe) -> nn.Module:
+    """A new model, or that of ``model.weights`` with what fits of it.
+
+    :raises RecipeError: the name, an option or the weights do not fit.
+    """
+    choice = recipe.model
+    try:
+        model = create_model(choice.name, **choice.options)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f'model: {error}') from None
+    if choice.weights is not None:
+        start, _ = load_weights(Path(choice.weights))
+        try:
+            model.load_state_dict(start.state_dict())
+        except RuntimeError as error:
+            raise RecipeError(f'model.weights {choice.weights} does not fit {choice.name}: '
+                              f'{error}') from None
+    return model
+
+
+def balanced_losses(recipe: Recipe, classes: int) -> list[dict[str, Any]]:
+    """The recipe's losses, with the class weights that ``balance`` asks for."""
+    losses = []
+    for entry in recipe.losses:
+        power = entry.get('balance')
+        plain = {k: v for k, v in entry.items() if k != 'balance'}
+        losses.append(plain if power is None else
+                      {**plain, 'weights': class_weights(recipe, classes, float(power))})
+    return losses
+
+
+def commit_of_checkout() -> str:
+    """The checkout's commit, or nothing where the package is not run from one."""
+    result = subprocess.run(['git', 'rev-parse', '--short=12', 'HEAD'], capture_output=True,
+                            text=True, cwd=Path(__file__).parent, check=False)
+    return result.stdout.strip()
+
+
+def make_fabric(device: str, devices: int, nodes: int, recipe: Recipe, sharded: bool) -> Fabric:
+    """The machinery: one process without torchrun and ``devices`` 1, else DDP, or FSDP.
+
+    :raises RecipeError: sharded training with a moving average, which would need whole weights.
+    """
+    if sharded and (recipe.ema_decay or recipe.objective == 'mgda'):
+        raise RecipeError('sharded training keeps no whole weights: set ema_decay=0 and '
+                          'objective=sum')
+    strategy: Any = 'auto'
+    if sharded:
+        strategy = FSDPStrategy(state_dict_type='full')
+    elif devices * nodes > 1 or 'LOCAL_WORLD_SIZE' in os.environ:
+        strategy = 'ddp'
+    return Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy,
+                  precision=recipe.precision)
