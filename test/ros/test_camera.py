@@ -286,11 +286,14 @@ def test_what_no_camera_sees_is_marked():
     assert (image[seen] == 200).all() and (image[~seen] == 0).all()
 
 
-def test_a_polynomial_that_turns_back_shows_nothing_twice():
-    info = lens_info('plumb_bob 5', p_scale=0.3)
+@pytest.mark.parametrize('angle', [0.0, 0.3])
+def test_a_polynomial_that_turns_back_shows_nothing_twice(angle: float):
+    info = lens_info('plumb_bob 5', p_scale=0.3, angle=angle)
     info.d = [-0.3, 0.0, 0.0, 0.0, 0.0]  # r (1 - 0.3 r^2) turns at r = 1.054
     seen = View().read(info, size=(320, 240)).rectification.seen
     x, y = Intrinsics(info.p[0], info.p[5], info.p[2], info.p[6], 320, 240).ray_slopes()
-    radius = np.hypot(x[None], y[:, None])
+    x, y = np.broadcast_arrays(x[None], y[:, None])
+    x, y, z = np.reshape(info.r, (3, 3)).T @ np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
+    radius = np.where(z > 0, np.hypot(x, y) / z, np.inf).reshape(240, 320)
     assert radius[seen].max() < 1.055
     assert radius.max() > 1.9  # where the polynomial comes back into the image
