@@ -12,6 +12,7 @@ BENCHMARKS = {
     'pipeline': 'frames per second, latency, overhead and load of the whole graph',
     'cloud': 'building an organised cloud against other ways to do it',
     'rectification': 'undoing the lens of an image on its way to the network',
+    'scale': 'where metres come from on a nodding camera, and how good they are',
     'model': 'the network alone, with several runtime options',
 }
 

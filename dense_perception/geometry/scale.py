@@ -140,11 +140,13 @@ def point_samples(predicted: np.ndarray, intrinsics: Intrinsics,
     around = predicted[row[:, None, None] + offsets[:, None], column[:, None, None] + offsets]
     around = around.reshape(len(z), 9)
     values = around[:, 4]
-    whole = np.isfinite(around).all(1)
-    if whole.any():
-        low, high = np.percentile(values[whole], (5, 95))
-        whole &= np.ptp(around, axis=1) <= _EDGE * (high - low)
-    return values[whole], z[whole]
+    smooth = np.isfinite(around).all(1)
+    if smooth.any():
+        low, high = np.percentile(values[smooth], (5, 95))
+        change = np.ptp(around, axis=1)
+        # Where everything changes a lot that is noise or slope, and an edge is what stands out.
+        smooth &= change <= max(_EDGE * (high - low), 2 * np.median(change[smooth]))
+    return values[smooth], z[smooth]
 
 
 def _in_front(column: np.ndarray, row: np.ndarray, z: np.ndarray,

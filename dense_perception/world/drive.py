@@ -28,12 +28,13 @@ class Leg:
 
 
 def drive(seed: int, width: int, height: int, rate: float, split: str = 'held_out',
-          legs: Sequence[Leg] | None = None) -> Iterator[WorldFrame]:
+          legs: Sequence[Leg] | None = None, sway: float = 1.0) -> Iterator[WorldFrame]:
     """Frames of a drive, ``rate`` a second of simulated time; without ``legs`` it never ends.
 
     The camera stands 0.35-1.2 m high, looks some degrees down, and sways a little as a robot
     does; every frame's ``mount`` is the true one.
 
+    :param sway: multiplies that sway; 1 nods by half a degree.
     :raises RenderError: OpenGL cannot be started off-screen.
     """
     renderer = Renderer(width, height)
@@ -44,7 +45,7 @@ def drive(seed: int, width: int, height: int, rate: float, split: str = 'held_ou
             scene = make_scene([leg.seed, 2], split, leg.kind)
             renderer.load(scene)
             camera = Camera.random(rng)
-            for view in _views(scene, leg.seconds, rate, rng):
+            for view in _views(scene, leg.seconds, rate, rng, sway):
                 frame = renderer.render(view, intrinsics)
                 yield replace(frame, image=camera.expose(frame.image, rng))
     finally:
@@ -63,7 +64,8 @@ def _intrinsics(width: int, height: int) -> Intrinsics:
     return Intrinsics(f, f, (width - 1) / 2, (height - 1) / 2, width, height)
 
 
-def _views(scene: Scene, seconds: float, rate: float, rng: np.random.Generator) -> Iterator[View]:
+def _views(scene: Scene, seconds: float, rate: float, rng: np.random.Generator,
+           sway: float) -> Iterator[View]:
     """Camera poses along a path from one free place to the next."""
     x, y = _free_place(scene, rng)
     goal = _next_goal(scene, x, y, rng)
@@ -83,8 +85,8 @@ def _views(scene: Scene, seconds: float, rate: float, rng: np.random.Generator) 
         else:
             goal = _next_goal(scene, x, y, rng)
         yield View(x, y, height, yaw + 0.02 * math.sin(1.3 * t + phase[0]),
-                   pitch + 0.008 * math.sin(4.1 * t + phase[1]),
-                   0.006 * math.sin(3.3 * t + phase[2]))
+                   pitch + sway * 0.008 * math.sin(4.1 * t + phase[1]),
+                   sway * 0.006 * math.sin(3.3 * t + phase[2]))
 
 
 def _free_place(scene: Scene, rng: np.random.Generator) -> tuple[float, float]:

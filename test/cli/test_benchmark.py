@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers.plane_bag import write_plane_bag
 from helpers.plane_model import write_plane_model
 
 from dense_perception.cli.benchmarks.cloud import plain_numpy
+from dense_perception.cli.benchmarks.sensors import follow
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.cloud import CloudBuilder
+from dense_perception.geometry.mount import Mount
 
 
 def benchmark(*arguments: object) -> dict:
@@ -48,6 +51,31 @@ def test_cloud_model_and_rectification_benchmarks_report_every_rival(tmp_path: P
         lens['results'])
     assert all(r['p50_ms'] > 0 for result in (cloud, model, lens)
                for r in result['results'].values())
+
+
+def test_scale_benchmark_compares_sources_of_metres():
+    pytest.importorskip('mujoco', reason='the procedural world needs mujoco')
+    from dense_perception.world.renderer import Renderer, RenderError
+    try:
+        Renderer(32, 32).close()
+    except RenderError as error:
+        pytest.skip(str(error))
+    result = benchmark('scale', '--legs', 1, '--seconds', 1.4, '--nod', 8)
+    rows = result['results']
+    assert result['frames'] == 13 and len(rows) == 8
+    assert rows['IMU']['abs_rel'] < rows['fixed pitch and roll']['abs_rel']
+    points = rows['true disparity +- 5 %, to 300 points']
+    assert points['abs_rel'] < 0.06 and points['scale'] == pytest.approx(1, abs=0.05)
+
+
+def test_simulated_imu_is_followed_within_two_degrees():
+    pitches = 0.2 + 0.1 * np.sin(4.1 * np.arange(150) / 15)
+    mounts = [Mount.from_pitch_roll(pitch, 0.02, 0.8) for pitch in pitches]
+    found = follow(mounts, 15.0, np.random.default_rng(0))
+    assert found[:7] == [None] * 7 and None not in found[9:]
+    angles = [np.degrees(np.arccos(min(1, np.dot(a.down, b.down))))
+              for a, b in zip(found[9:], mounts[9:])]
+    assert max(angles) < 3 and np.mean(angles) < 1.5
 
 
 def test_pipeline_benchmark_measures_a_real_graph(tmp_path: Path):
