@@ -298,4 +298,5 @@ def test_model_files_agree_with_pytorch(name, size, tmp_path):
                      spec.resize, (spec.height, spec.width), spec.interpolation, mean=spec.mean,
                      std=spec.std, depth_convention=entry.depth_convention)
     parity = export_model(model, card, tmp_path / 'model.onnx')
+    print(parity)
     assert parity.depth_error < 1e-4

@@ -73,11 +73,10 @@ def filled(kind, config):
                 spread = 0.5 if 'embeddings' in key and value.dim() == 3 else fan_in ** -0.5
             elif key.endswith(('running_var', 'lambda1')) or 'norm' in key and 'weight' in key:
                 centre = 1.0
-            elif key in ('head.head.4.bias', 'head.conv3.bias'):
-                centre = 2.0  # away from the last ReLU's zeros
             value.copy_(torch.randn(value.shape, generator=generator).mul_(spread).add_(centre))
-            if key.endswith('running_var'):
-                value.abs_()
+            if key.endswith('running_var') or value.dim() > 1 and value.shape[0] == 1 \
+                    and key.startswith('head.'):
+                value.abs_()  # the last layer of depth: away from the zeros of the last ReLU
     return model
 
 
@@ -100,10 +99,13 @@ def assert_agree(pair, tolerance: float) -> None:
     theirs, mine = pair
     assert theirs.shape == mine.shape
     assert theirs.std() > 0.1  # else anything would agree
-    assert theirs.count_nonzero() > 0.02 * theirs.numel()
-    assert (theirs - mine).abs().max() <= tolerance
+    assert theirs.count_nonzero() > 0.9 * theirs.numel()
+    difference = (theirs - mine).abs().max().item()
+    print(f'largest difference {difference:.1e}, of values with deviation {theirs.std():.2f}')
+    assert difference <= tolerance
 
 
+# With "pytest -s" each test prints its largest difference.
 @pytest.mark.parametrize(('options', 'size', 'tolerance'), [
     ({}, (160, 160), 1e-5), (HYBRID, (384, 384), 1e-5), (LARGE, (256, 256), 5e-5)],
     ids=['base', 'hybrid', 'large'])
@@ -145,6 +147,6 @@ def test_depth_anything_with_gated_mlps():
 
 
 def test_the_published_epsilon_is_a_small_difference():
-    theirs, mine = both(dpt(layer_norm_eps=1e-12), (128, 128))
+    theirs, mine = both(dpt(layer_norm_eps=1e-12), (160, 160))
     assert_agree((theirs, mine), 1e-4)
     assert not torch.equal(theirs, mine)
