@@ -20,7 +20,8 @@ def list_class_sets() -> list[str]:
 def class_set(name: str) -> tuple[ClassInfo, ...]:
     """The classes of a data set in the order of their training ids.
 
-    ``ade20k``: the 150 of the scene parsing benchmark; ``cityscapes``: the 19 of its evaluation.
+    ``ade20k``: the 150 of the scene parsing benchmark; ``cityscapes``: the 19 of its evaluation;
+    ``nyu40``: the 40 of NYU Depth V2 (Gupta et al. 2013) and Hypersim.
 
     :raises ValueError: there is no such set; the message lists them.
     """

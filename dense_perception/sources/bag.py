@@ -26,6 +26,8 @@ _MOUNT = 'dense_perception_msgs/msg/CameraMount'
 SAME_FRAME_NS = 10_000_000
 """Truth belongs to the image whose stamp is at most this far away."""
 
+_AROUND_NS = 200_000_000
+
 
 class Bag:
     """A recording: colour images and what belongs to them, found by type.
@@ -61,13 +63,57 @@ class Bag:
         """See :class:`Source`; images that cannot be decoded are left out, and counted."""
         broken = 0
         with self._open() as reader:
-            for colour, belongings in self._grouped(reader):
+            for _, colour, belongings in self._grouped(reader):
                 try:
                     yield self._frame(colour, belongings)
                 except bag_images.DecodeError:
                     broken += 1
         if broken:
             self._warn(f'{broken} images in bag {self._path} cannot be decoded and were left out')
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What the bag has: ``colour``, ``depth``, ``labels``, ``info``, ``mount``."""
+        return frozenset(self._kinds.values())
+
+    def colour_times(self) -> list[int]:
+        """When each colour image was recorded, in nanoseconds; none is decoded.
+
+        :raises SourceError: the bag is damaged.
+        """
+        with self._open() as reader:
+            used = [c for c in reader.connections if self._kinds.get(c.topic) == 'colour']
+            return [time for time, _, _ in self._raw(reader, used)]
+
+    def frame_at(self, time: int) -> Frame:
+        """The frame whose colour image was recorded at ``time``, one of :meth:`colour_times`.
+
+        What belongs to it is looked for shortly before and after; camera_info and mount, if they
+        are not there, at the beginning of the bag, where robots record what never changes.
+
+        :raises SourceError: the bag is damaged, or the image cannot be decoded.
+        """
+        with self._open() as reader:
+            for recorded, colour, belongings in self._grouped(
+                    reader, start=time - _AROUND_NS, stop=time + _AROUND_NS):
+                if recorded == time:
+                    try:
+                        return self._frame(colour, {**self._constants(reader, belongings),
+                                                    **belongings})
+                    except bag_images.DecodeError as error:
+                        raise SourceError(f'bag {self._path}, image at {time}: {error}') from None
+        raise SourceError(f'bag {self._path} has no image at {time}')
+
+    def _constants(self, reader: AnyReader, belongings: dict[str, Any]) -> dict[str, Any]:
+        """The first camera_info and mount of the bag, as far as ``belongings`` lack them."""
+        first = {}
+        for connection in reader.connections:
+            kind = self._kinds.get(connection.topic)
+            if kind in ('info', 'mount') and kind not in belongings:
+                for _, message in self._messages(reader, [connection]):
+                    first[kind] = message
+                    break
+        return first
 
     def _open(self) -> AnyReader:
         try:
@@ -95,14 +141,27 @@ class Bag:
         return found
 
     def _messages(self, reader: AnyReader, connections: list) -> Iterator[tuple[str, Any]]:
+        for _, connection, raw in self._raw(reader, connections):
+            yield connection.topic, self._decoded(reader, connection, raw)
+
+    def _raw(self, reader: AnyReader, connections: list,
+             **span: int) -> Iterator[tuple[int, Any, bytes]]:
+        """Time, connection and bytes of each message; ``span``: ``start`` and ``stop`` times."""
         try:
-            for connection, _, raw in reader.messages(connections):
-                yield connection.topic, reader.deserialize(raw, connection.msgtype)
+            for connection, time, raw in reader.messages(connections, **span):
+                yield time, connection, raw
         except Exception as error:  # rosbags lets through what its storages raise
             raise SourceError(f'bag {self._path} is damaged: {error}') from None
 
-    def _grouped(self, reader: AnyReader) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Colour messages, each with the messages of other kinds that belong to it."""
+    def _decoded(self, reader: AnyReader, connection: Any, raw: bytes) -> Any:
+        try:
+            return reader.deserialize(raw, connection.msgtype)
+        except Exception as error:  # rosbags lets through what its parser raises
+            raise SourceError(f'bag {self._path} is damaged: {error}') from None
+
+    def _grouped(self, reader: AnyReader,
+                 **span: int) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+        """Colour messages with their times, each with the messages that belong to it."""
         recent: dict[str, deque] = {kind: deque(maxlen=4) for kind in self._kinds.values()}
         pending = None
 
@@ -117,17 +176,17 @@ class Bag:
             return result
 
         used = [c for c in reader.connections if c.topic in self._kinds]
-        for topic, message in self._messages(reader, used):
-            kind = self._kinds[topic]
+        for time, connection, raw in self._raw(reader, used, **span):
+            kind, message = self._kinds[connection.topic], self._decoded(reader, connection, raw)
             if kind != 'colour':
                 recent[kind].append(message)
                 continue
             # Truth may be recorded after its image: it is complete when the next image comes.
             if pending is not None:
-                yield pending, belongings(pending)
-            pending = message
+                yield *pending, belongings(pending[1])
+            pending = time, message
         if pending is not None:
-            yield pending, belongings(pending)
+            yield *pending, belongings(pending[1])
 
     def _frame(self, colour: Any, belongings: dict[str, Any]) -> Frame:
         image = bag_images.colour(colour)

@@ -16,7 +16,8 @@ from dense_perception.inference.class_sets import (
     ('ade20k', 150, {0: ('wall', (120, 120, 120)), 2: ('sky', (6, 230, 230)),
                      12: ('person', (150, 5, 61)), 149: ('flag', (92, 0, 255))}),
     ('cityscapes', 19, {0: ('road', (128, 64, 128)), 11: ('person', (220, 20, 60)),
-                        18: ('bicycle', (119, 11, 32))})])
+                        18: ('bicycle', (119, 11, 32))}),
+    ('nyu40', 40, {0: ('wall', (242, 61, 61))})])
 def test_sets_are_complete_and_in_order(name: str, count: int, known: dict):
     classes = class_set(name)
     assert [c.id for c in classes] == list(range(count))
@@ -26,8 +27,8 @@ def test_sets_are_complete_and_in_order(name: str, count: int, known: dict):
 
 
 def test_an_unknown_set_names_the_known_ones():
-    assert list_class_sets() == ['ade20k', 'cityscapes']
-    with pytest.raises(ValueError, match='there are ade20k, cityscapes'):
+    assert list_class_sets() == ['ade20k', 'cityscapes', 'nyu40']
+    with pytest.raises(ValueError, match='there are ade20k, cityscapes, nyu40'):
         class_set('../models/xnet_small')
 
 

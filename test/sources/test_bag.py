@@ -71,6 +71,29 @@ def test_complete_bag(tmp_path: Path):
 
 
 @pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_a_frame_by_its_time(tmp_path: Path, storage: StoragePlugin):
+    second = 10**9
+    bag = Bag(write(tmp_path / 'bag',
+                    ('/rgb', IMAGE, image(1 * second, GREEN, 'rgb8')),
+                    ('/d', IMAGE, image(1 * second, DEPTH, '32FC1')),
+                    ('/rgb', IMAGE, image(2 * second, 255 - GREEN, 'rgb8')),
+                    ('/rgb', IMAGE, image(3 * second, GREEN, 'nonsense')),
+                    storage=storage), Lens(60, print), print)
+    assert bag.kinds == {'colour', 'depth'}
+    times = bag.colour_times()
+    assert times == [0, 2_000_000, 3_000_000]
+    last, first = bag.frame_at(times[1]), bag.frame_at(times[0])
+    np.testing.assert_array_equal(first.image, GREEN)
+    np.testing.assert_array_equal(first.depth, DEPTH)
+    np.testing.assert_array_equal(last.image, 255 - GREEN)
+    assert last.depth is None
+    with pytest.raises(SourceError, match='image at 3000000: '):
+        bag.frame_at(times[2])
+    with pytest.raises(SourceError, match='no image at 77'):
+        bag.frame_at(77)
+
+
+@pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 def test_truth_belongs_by_stamp_before_or_after_its_image(tmp_path: Path,
                                                             storage: StoragePlugin):
     second = 10**9

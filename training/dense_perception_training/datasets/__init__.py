@@ -1,6 +1,23 @@
 """Datasets on disk: ``open_dataset('nyu', root, 'train')[0]`` is a :class:`Sample`."""
 
-from dense_perception_training.datasets import world  # noqa: F401  registers itself
+from dense_perception_training.datasets import (  # noqa: F401  each registers itself
+    ade20k,
+    bag,
+    cityscapes,
+    coco_depth,
+    ddad,
+    folder,
+    hypersim,
+    kitti,
+    nyu,
+    nyu_labelled,
+    p3m10k,
+    scannet,
+    sunrgbd,
+    taskonomy,
+    vkitti2,
+    world,
+)
 from dense_perception_training.datasets.base import (
     DatasetError,
     DatasetInfo,
