@@ -43,13 +43,16 @@ def run(args: argparse.Namespace) -> int:
 def write(model: object, card: ModelCard, out: Path, half_weights: bool) -> None:
     """Export to ``out`` and print size and parity; also the end of ``convert --export``.
 
+    The model is folded for this size, and of no other use afterwards.
+
     :raises CommandError: it cannot be exported faithfully, or not written there.
     """
     from dense_perception.export.onnx_export import ExportError, export_model
     if out.suffix != '.onnx':
         raise CommandError(f'{out} does not end in .onnx, by which runtimes know a model file')
     try:
-        parity = export_model(model, replace(card, name=out.stem), out, half_weights)
+        parity = export_model(model, replace(card, name=out.stem), out, half_weights,
+                              in_place=True)
     except ExportError as error:
         raise CommandError(str(error)) from None
     except OSError as error:
@@ -57,9 +60,12 @@ def write(model: object, card: ModelCard, out: Path, half_weights: bool) -> None
     data = out.with_name(out.name + DATA_SUFFIX)
     size = sum(file.stat().st_size for file in (out, data) if file.is_file())
     beside = f' (weights in {data.name}, which belongs beside it)' if data.is_file() else ''
+    agreement = {'depth': f'relative depth error {parity.depth_error:.1e}',
+                 'labels': f'labels that differ {parity.labels_differ:.1e}',
+                 'normals': f'error of a normal {parity.normal_error:.1e}'}
+    said = ', '.join(text for name, text in agreement.items() if name in card.outputs)
     print(f'{out}: {card.input_width}x{card.input_height}, {size / 1e6:.1f} MB{beside}; against '
-          f'PyTorch: largest relative depth error {parity.depth_error:.1e}, labels that differ '
-          f'{parity.labels_differ:.1e}')
+          f'PyTorch at worst: {said}')
 
 
 def _random(variant: str) -> tuple[object, ModelCard]:

@@ -24,7 +24,8 @@ _CONVENTIONS = {'sigmoid': 'metric', 'metric_inverse': 'metric', 'inverse': 'inv
 
 # Output of a network -> what the graph makes of it, and the task that it is.
 _OUTPUTS = {'depth': ((names.OUTPUT_DEPTH,), 'depth'),
-            'logits': ((names.OUTPUT_LABELS, names.OUTPUT_CONFIDENCE), 'segmentation')}
+            'logits': ((names.OUTPUT_LABELS, names.OUTPUT_CONFIDENCE), 'segmentation'),
+            'normals': ((names.OUTPUT_NORMALS,), 'normals')}
 
 
 def card_for(variant: str, options: Mapping[str, Any] | None = None,

@@ -41,54 +41,59 @@ _MIN_HALF_ELEMENTS = 1024  # smaller tensors (biases, norms) stay float32: they 
 
 
 def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bool = False,
-                 ) -> Parity:
+                 in_place: bool = False) -> Parity:
     """Export a model to a model file at its card's input size.
 
     :param model: takes float (1, C, H, W), returns a dict with ``depth`` and/or ``logits``.
     :param half_weights: store large weights as float16 (the graph still computes in float32):
         half the file.
+    :param in_place: fold ``model`` itself for this size and leave it so: spares a copy of it.
     :returns: the measured parity with PyTorch.
     :raises ExportError: a weight is not finite, the file disagrees with PyTorch by more than the
         tolerance, or is not what the card says; ``path`` is left as it was.
     """
     _require_finite(model)
     card = replace(card, weights_sha256=_weights_digest(model))
-    model = copy.deepcopy(model).eval().float()
+    model = (model if in_place else copy.deepcopy(model)).eval().float()
     if hasattr(model, 'fold_for_inference'):
         model.fold_for_inference(*card.input_size)
     graph = DeployGraph(model, card).eval()
-    inputs = example_inputs(card, np.random.default_rng(0))
-    proto = _to_onnx(graph, inputs, card)
-    _strip_traces(proto)
-    if half_weights:
-        _halve_weights(proto)
-    helper.set_model_props(proto, {METADATA_KEY: card.to_json()})
-    return _publish(proto, graph, path, TOLERANCES[half_weights])
-
-
-def _publish(proto: onnx.ModelProto, graph: DeployGraph, path: Path,
-             tolerance: Parity) -> Parity:
-    """Write the file in a folder of its own, check it there, and only then put it in place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    final_data = path.with_name(path.name + DATA_SUFFIX)
+    # Written in a folder of its own, checked there, and only then put in place.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
         partial = Path(folder) / path.name
-        data = partial.with_name(final_data.name)
-        _write(proto, partial, data)
+        _write(_proto(graph, half_weights), partial)
         onnx.checker.check_model(partial)
-        parity = check_parity(graph, partial, tolerance)
-        # A file and its data change together: in between there is none rather than a wrong one.
-        if data.exists() or final_data.exists():
-            path.unlink(missing_ok=True)
-            final_data.unlink(missing_ok=True)
-        if data.exists():
-            os.replace(data, final_data)
-        os.replace(partial, path)
+        parity = check_parity(graph, partial, TOLERANCES[half_weights])
+        _put_in_place(partial, path)
     return parity
 
 
-def _write(proto: onnx.ModelProto, path: Path, data: Path) -> None:
+def _proto(graph: DeployGraph, half_weights: bool) -> onnx.ModelProto:
+    """The whole model file as a protobuf, however large."""
+    inputs = example_inputs(graph.card, np.random.default_rng(0))
+    proto = _to_onnx(graph, inputs, graph.card)
+    _strip_traces(proto)
+    if half_weights:
+        _halve_weights(proto)
+    helper.set_model_props(proto, {METADATA_KEY: graph.card.to_json()})
+    return proto
+
+
+def _put_in_place(partial: Path, path: Path) -> None:
+    """A file and its data change together: in between there is none rather than a wrong one."""
+    data, final_data = (file.with_name(file.name + DATA_SUFFIX) for file in (partial, path))
+    if data.exists() or final_data.exists():
+        path.unlink(missing_ok=True)
+        final_data.unlink(missing_ok=True)
+    if data.exists():
+        os.replace(data, final_data)
+    os.replace(partial, path)
+
+
+def _write(proto: onnx.ModelProto, path: Path) -> None:
     """One file, or two where the weights exceed what one can hold."""
+    data = path.with_name(path.name + DATA_SUFFIX)
     size = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
     if size <= MAX_FILE_BYTES:
         onnx.save(proto, path)

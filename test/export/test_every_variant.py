@@ -1,0 +1,101 @@
+"""Every registered variant becomes a model file that runtimes agree on and TensorRT builds.
+
+Small twins of the large variants always run: the same classes with fewer and narrower blocks, so
+that each path of operators is covered. The variants themselves are a slow job.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.tensorrt_rtx import build_engine
+
+torch = pytest.importorskip('torch', reason='export needs torch')
+
+from helpers.lively import enliven  # noqa: E402
+
+from dense_perception.export.cards import card_for, sized  # noqa: E402
+from dense_perception.export.onnx_export import export_model  # noqa: E402
+from dense_perception.export.parity import example_inputs  # noqa: E402
+from dense_perception.inference.predictor import Predictor  # noqa: E402
+from dense_perception.models import create_model, list_models, model_entry  # noqa: E402
+
+SLOW = 'DENSE_PERCEPTION_SLOW_TESTS'
+
+_VIT: dict[str, Any] = {
+    'encoder_options': {'depth': 4, 'embed_dim': 48, 'num_heads': 3}, 'taps': (0, 1, 2, 3),
+    'channels': (8, 16, 24, 24), 'features': 16}
+_DECODER: dict[str, Any] = {
+    'decoder_options': {'depths': (1, 1, 1, 1), 'dims': (16, 24, 32, 48)}}
+# Every second block of a stage has shifted windows.
+_SWIN = {'encoder_options': {'depths': (2, 1, 1, 1), 'embed_dim': 24, 'num_heads': (1, 2, 4, 8)}}
+_CONVNEXT = {'encoder_options': _DECODER['decoder_options'], 'num_classes': 5}
+_DINO = {'encoder_options': {'depth': 2, 'embed_dim': 48, 'num_heads': 3}}
+
+TWINS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    'xnet_small': ({}, ('xnet_small',)),
+    'xnet_swinl_convnextv2t_nyu': (_SWIN | _DECODER, ('xnet_swin*',)),
+    'xnet_dinov2l_convnextv2b_nyu': (_DINO | _DECODER, ('xnet_dinov2*',)),
+    'xnet_convnext_tiny_convnext_tiny': (_CONVNEXT | _DECODER, ('xnet_convnext*',)),
+    'dpt_large_ade20k': (_VIT | {'depth': 'inverse'}, ('dpt_base', 'dpt_large', 'dpt_*_ade20k')),
+    'dpt_hybrid_nyu': ({'encoder_options': {'depth': 2, 'embed_dim': 48, 'num_heads': 3},
+                        'taps': (0, 1), 'channels': (256, 512, 24, 24), 'features': 16},
+                       ('dpt_hybrid', 'dpt_hybrid_nyu', 'dpt_hybrid_kitti')),
+    'depth_anything_v2_metric_indoor_small': (
+        _VIT, ('depth_anything_v2_[smb]*', 'depth_anything_v2_large')),
+    'depth_anything_v2_giant': (_VIT, ('depth_anything_v2_giant',))}
+"""Variant -> what makes it small, and the variants that it stands for."""
+
+
+def sizes_of(name: str) -> list[tuple[int, int]]:
+    """Two small sizes for a variant, the second not square, of an odd number of patches."""
+    multiple = model_entry(name).input.multiple
+    least = -(-64 // multiple) * multiple
+    return [(least, least), (least, least + multiple)]
+
+
+def export_and_compare(name: str, options: dict[str, Any], size: tuple[int, int],
+                       path: Path) -> None:
+    """Export with random weights; fails unless the file agrees and its outputs vary."""
+    card = sized(card_for(name, options), size)
+    model = enliven(create_model(name, **options), *size)
+    parity = export_model(model, card, path, in_place=True)
+    print(f'{name} {size}: {parity}')
+    predictor = Predictor(path)
+    image = example_inputs(card, np.random.default_rng(7))['image'][0]
+    prediction = predictor.predict(image)
+    if predictor.has_depth:
+        assert prediction.depth.shape == size
+        assert np.nanstd(prediction.depth) > 1e-2 * np.nanmean(np.abs(prediction.depth))
+    if predictor.has_labels:
+        assert len(np.unique(prediction.labels)) > 2
+
+
+@pytest.mark.parametrize('name', TWINS)
+def test_twins_export_at_two_sizes_and_build(name: str, tmp_path: Path):
+    path = tmp_path / 'model.onnx'
+    for size in sizes_of(name):
+        export_and_compare(name, TWINS[name][0], size, path)
+    assert len(build_engine(path)) > 1000
+
+
+def test_every_variant_has_a_twin():
+    patterns = [pattern for _, stands_for in TWINS.values() for pattern in stands_for]
+    alone = [name for name in list_models()
+             if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
+    assert alone == [], 'give each of them a twin in TWINS, or a place in the list of one'
+
+
+@pytest.mark.skipif(not os.environ.get(SLOW), reason=f'takes an hour and up to 20 GB of memory; '
+                    f'{SLOW}=1 runs it')
+@pytest.mark.parametrize('name', list_models())
+def test_variants_export_at_two_sizes_and_build(name: str, tmp_path: Path):
+    path = tmp_path / 'model.onnx'
+    for size in sizes_of(name):
+        export_and_compare(name, {}, size, path)
+    assert len(build_engine(path)) > 1000

@@ -1,0 +1,38 @@
+"""Random weights with outputs that vary over the image, so that agreement means something."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def enliven(model: nn.Module, height: int, width: int, seed: int = 0) -> nn.Module:
+    """Give a model weights that let the signal through, in place.
+
+    Fresh networks hardly compute: layer scales of 1e-5 switch their blocks off, and heads start
+    flat. Here matrices and kernels keep the variance, layer scales are 0.5, and batch
+    normalisation has the statistics of noise images.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                fan_in = max(parameter[0].numel(), 1)
+                parameter.normal_(0, fan_in ** -0.5, generator=generator)
+            elif 'gamma' in name:
+                parameter.fill_(0.5)
+            elif name.endswith('bias'):
+                parameter.normal_(0, 0.1, generator=generator)
+        head = getattr(model, 'depth_head', None)
+        if getattr(head, 'kind', '') == 'metric_inverse':
+            for parameter in head.conv3.parameters():
+                parameter.mul_(head.shift / head.scale)  # inverse depths as large as the shift
+        norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+        if norms:
+            for norm in norms:
+                norm.momentum = None  # the running statistics become those of what follows
+            model.train()
+            channels = getattr(model, 'in_chans', 3)
+            for _ in range(2):
+                model(torch.randn(2, channels, height, width, generator=generator))
+    return model.eval()
