@@ -16,7 +16,7 @@ MAY_IMPORT = {
     'export': {'inference', 'models'},
     'world': {'geometry', 'inference'},
     'sources': {'geometry', 'world'},
-    'ros': {'geometry', 'inference'},
+    'ros': {'geometry', 'inference', 'viz'},
     'nodes': {'geometry', 'inference', 'ros', 'sources'},
     'training': {'export', 'geometry', 'inference', 'metrics', 'models', 'sources', 'viz',
                  'world'},

@@ -19,6 +19,7 @@ TOLERANCE_DIVISOR = 10
 
 _PER_METRE = 2000.0  # counts of inverse depth: 16 bits, 1/m
 _LARGEST = 32767
+_ROUNDING = 2  # counts that a bend may be off, because four roundings are in it
 _NEAREST = np.float32(_PER_METRE / _LARGEST)
 _FARTHEST = np.float32(3e38)
 
@@ -34,8 +35,8 @@ class FlyingPixels:
     - it continues neither side: both abs(c - (2a - a2)) and abs(c - (2b - b2)) exceed t * c.
 
     t = 1 / :data:`TOLERANCE_DIVISOR`. Unknown depth counts as infinitely far, which for the sky
-    it is. Depth is told apart in steps of 1/2000 per metre, so the tolerance is coarser beyond
-    50 m, and not at all nearer than 6 cm.
+    it is. Inverse depth has steps of 1/2000 per metre: the tolerance grows with depth, to 2 t at
+    100 m, and nearer than 6 cm nothing is known.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class FlyingPixels:
             for axis in (0, 1):
                 self._depart(scale, axis)
         np.floor_divide(centre, np.uint16(TOLERANCE_DIVISOR), out=self._term)
+        self._term += np.uint16(_ROUNDING)
         return cv2.compare(self._worst, self._term, cv2.CMP_GT, dst=self._mask)
 
     def _resize(self, shape: tuple[int, int]) -> None:

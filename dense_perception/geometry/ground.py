@@ -13,6 +13,7 @@ from dense_perception.geometry.mount import Mount
 
 GROUND, OBSTACLE = 1, 2
 """What :class:`GroundSplit` calls a pixel; 0 is neither."""
+_EITHER = GROUND | OBSTACLE  # each is a bit of its own
 
 _SAMPLES = 1000
 _HYPOTHESES = 128
@@ -72,14 +73,19 @@ class GroundSplit:
     likewise; where they contradict each other it is neither, so that it neither clears nor marks
     a cell. With one alone that decides. docs/navigation.md has the figures.
 
-    :param ground: ids of the classes that are ground; may be empty.
-    :param ignored: ids of the classes that are neither ground nor obstacle, such as sky.
+    :param ground: ids of the classes that are ground; without any, classes tell nothing.
+    :param obstacles: ids of the classes that are obstacles.
+    :param ignored: ids of the classes that are neither, such as sky. An id that is in none of
+        these is no known class: its pixels go by height.
     """
 
-    def __init__(self, ground: Collection[int] = (), ignored: Collection[int] = ()) -> None:
-        self._table = np.full(256, OBSTACLE, np.uint8)
+    def __init__(self, ground: Collection[int] = (), obstacles: Collection[int] = (),
+                 ignored: Collection[int] = ()) -> None:
+        self._table = np.full(256, _EITHER, np.uint8)
+        self._table[list(obstacles)] = OBSTACLE
         self._table[list(ignored)] = 0
         self._table[list(ground)] = GROUND
+        self._table_alone = np.where(self._table == _EITHER, 0, self._table).astype(np.uint8)
         self.knows_classes = bool(ground)
         self._key: tuple[Mount, Intrinsics] | None = None
         self._descent = self._drop = np.empty((0, 0), np.float32)
@@ -101,16 +107,15 @@ class GroundSplit:
         :return: uint8 (H, W) of :data:`GROUND`, :data:`OBSTACLE`, 0; None if neither classes nor
             plane are known.
         """
-        by_class = cv2.LUT(labels, self._table) if labels is not None and self.knows_classes \
-            else None
-        by_height = self._by_height(depth, intrinsics, plane, limits) if plane is not None \
-            else None
-        found = [kinds for kinds in (by_class, by_height) if kinds is not None]
-        if not found:
-            return None
-        # Both codes are single bits, so what two masks agree on is their bitwise and.
-        kinds = cv2.bitwise_and(found[0], keep)
-        return kinds if len(found) == 1 else cv2.bitwise_and(kinds, found[1], dst=kinds)
+        if labels is None or not self.knows_classes:
+            return None if plane is None else keep & self._by_height(depth, intrinsics, plane,
+                                                                     limits)
+        if plane is None:
+            return keep & cv2.LUT(labels, self._table_alone)
+        # What the two agree on: each kind is a bit of its own.
+        agreed = keep & cv2.LUT(labels, self._table)
+        agreed &= self._by_height(depth, intrinsics, plane, limits)
+        return agreed
 
     def _by_height(self, depth: np.ndarray, intrinsics: Intrinsics, plane: Mount,
                    limits: HeightLimits) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -14,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from dense_perception.inference.backends import BACKENDS, BackendError
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.predictor import Predictor
-from dense_perception.ros import camera, metres, scale
+from dense_perception.ros import camera, cloud_settings, metres, scale
 from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.diagnostics import Diagnostics, logger_of
 from dense_perception.ros.executable import FatalError
@@ -36,8 +37,7 @@ PARAMETERS = (
     Declaration('output_size', 'model', 'Size of depth, masks and cloud: model = that of the '
                 'network, camera = that of the image (nearest neighbour).',
                 choices=('model', 'camera')),
-    Declaration('cloud.max_range', 0.0, 'Depth in metres beyond which the cloud has no point; '
-                '0 = no limit.', minimum=0.0, maximum=1e6, dynamic=True),
+    *cloud_settings.PARAMETERS,
     *metres.PARAMETERS)
 
 _ADAPT_PERIOD_S = 0.5
@@ -54,7 +54,9 @@ class PerceptionNode:
         self.node = Node('perception')
         self.finished = Future()
         self._parameters = Parameters(self.node, PARAMETERS)
+        self._parameters.demand(cloud_settings.contradiction)
         self._predictor = _load(self._parameters)
+        self._parameters.demand(partial(cloud_settings.unsuited, self._predictor.card))
         self._conditions = Conditions(logger_of(self.node))
         self._statistics = Statistics()
         self._mailbox: Mailbox[tuple[Image | CompressedImage, float]] = Mailbox()

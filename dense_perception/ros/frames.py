@@ -16,6 +16,7 @@ from dense_perception.inference.backends import BackendError
 from dense_perception.inference.predictor import Predictor
 from dense_perception.ros import dds, outputs
 from dense_perception.ros.camera import Camera
+from dense_perception.ros.cloud_settings import CloudSettings
 from dense_perception.ros.compressed import colour_from_compressed
 from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.encodings import ImageError
@@ -91,12 +92,13 @@ class FrameWorker:
         try:
             result = self._pipeline.run(
                 pixels, colour_order, calibration and calibration.intrinsics, mount,
-                outputs.POINTS in wanted, self._parameters['cloud.max_range'],
+                outputs.wanted_clouds(wanted), CloudSettings.of(self._parameters),
                 self._metres.scaling(msg.header), rectification and rectification.seen)
         except BackendError as error:
             self._refuse('inference', str(error))
             return
         self._conditions.clear('inference')
+        self._check_split(result)
         predicted = time.perf_counter()
         info = calibration and partial(
             self._camera.output_info, calibration, result.width, result.height, msg.header)
@@ -148,6 +150,15 @@ class FrameWorker:
             self._conditions.clear('network_size')
         else:
             self._conditions.raise_('network_size', Level.WARN, advice)
+
+    def _check_split(self, result: Result) -> None:
+        if result.clouds.split_failed:
+            self._conditions.raise_(
+                'ground', Level.WARN, 'no depth/obstacles and depth/ground: the model has no '
+                'class of obstacles.ground_classes, the mount is unknown, and no plane in view '
+                'can be the ground')
+        else:
+            self._conditions.clear('ground')
 
     def _check_size(self, largest: int) -> None:
         if largest > dds.SEGMENT_BYTES and dds.shipped_profile_in_use():

@@ -14,7 +14,8 @@ from dense_perception.ros.encodings import LAYOUTS, ImageError, Layout, colour_l
 
 _ORDER = {'rgb8': 'rgb', 'bgr8': 'bgr', '8UC3': 'bgr'}
 
-_ENCODING_DTYPES = {'rgb8': np.uint8, 'mono8': np.uint8, '32FC1': np.float32, '16UC1': np.uint16}
+_ENCODING_DTYPES = {'rgb8': np.uint8, 'mono8': np.uint8, '32FC1': np.float32, '32FC3': np.float32,
+                    '16UC1': np.uint16}
 
 
 def colour_from_image(msg: Image) -> tuple[np.ndarray, str]:
@@ -59,7 +60,7 @@ def image_from_array(pixels: np.ndarray, encoding: str, header: Header,
                      reuse: array.array | None = None) -> Image:
     """Message of an array (height, width[, 3]) whose dtype fits ``encoding``.
 
-    :param encoding: ``rgb8``, ``mono8``, ``32FC1`` or ``16UC1``.
+    :param encoding: ``rgb8``, ``mono8``, ``32FC1``, ``32FC3`` or ``16UC1``.
     :param reuse: see ``byte_array``.
     :raises ValueError: the dtype does not fit the encoding.
     """

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import ColorRGBA, Header
 
 from dense_perception.inference import card as names
-from dense_perception.ros import qos
+from dense_perception.ros import pictures, qos
+from dense_perception.ros.cloud_stage import Wants
 from dense_perception.ros.pipeline import Result
 from dense_perception.ros.publishing import OutputPublisher
 from dense_perception_msgs.msg import InferenceStatus, SegmentationClass, SegmentationClasses
 
-DEPTH, RELATIVE, INFO, POINTS = (
-    'depth/image_rect', 'depth/relative', 'depth/camera_info', 'depth/points')
-MASK, CONFIDENCE, CLASSES, LABEL_INFO = (
-    'segmentation/mask', 'segmentation/confidence', 'segmentation/classes',
-    'segmentation/label_info')
+DEPTH, RELATIVE, INFO, POINTS, OBSTACLES, GROUND = (
+    'depth/image_rect', 'depth/relative', 'depth/camera_info', 'depth/points', 'depth/obstacles',
+    'depth/ground')
+MILLIMETRES, COMPRESSED, COLOURED = (
+    'depth/image_raw', 'depth/image_raw/compressedDepth', 'depth/coloured')
+MASK, CONFIDENCE, OVERLAY, CLASSES, LABEL_INFO = (
+    'segmentation/mask', 'segmentation/confidence', 'segmentation/overlay',
+    'segmentation/classes', 'segmentation/label_info')
+NORMALS, NORMALS_COLOURED = 'normals/image', 'normals/coloured'
 STATUS = '~/status'
 
-_TYPES = {DEPTH: Image, RELATIVE: Image, INFO: CameraInfo, POINTS: PointCloud2, MASK: Image,
-          CONFIDENCE: Image, STATUS: InferenceStatus}
+
+@dataclass(frozen=True)
+class Topic:
+    """An output made of nothing but a result.
+
+    ``form``: encoding of an Image, format of a CompressedImage. ``content``: the array to send,
+    None if the result has none; called only if somebody subscribes.
+    """
+
+    message: type
+    content: Callable[[Result], np.ndarray | None]
+    form: str = ''
 
 
 class Outputs:
@@ -34,9 +51,11 @@ class Outputs:
     """
 
     def __init__(self, node: Node, card: names.ModelCard, may_scale: bool) -> None:
-        self._publishers = {
-            topic: OutputPublisher(node, _TYPES[topic], topic)
-            for topic in _offered(card, may_scale)}
+        self._topics = topics_of(card, may_scale)
+        kinds = {name: topic.message for name, topic in self._topics.items()}
+        kinds |= {INFO: CameraInfo} if names.OUTPUT_DEPTH in card.outputs else {}
+        self._publishers = {name: OutputPublisher(node, message, name)
+                            for name, message in (kinds | {STATUS: InferenceStatus}).items()}
         self._latched = _latched_publishers(node, card) if MASK in self._publishers else []
         self._mask_header: Header | None = Header()
 
@@ -53,17 +72,12 @@ class Outputs:
         :returns: bytes of the largest message.
         """
         largest = 0
-        for topic, pixels, encoding in (
-                (DEPTH, result.depth if result.metric else None, '32FC1'),
-                (RELATIVE, None if result.metric else result.depth, '32FC1'),
-                (MASK, result.labels, 'mono8'), (CONFIDENCE, result.confidence, 'mono8')):
-            if topic in wanted and pixels is not None:
-                largest = max(largest, self._publishers[topic].publish_image(pixels, encoding,
-                                                                             header))
+        for name, topic in self._topics.items():
+            if name in wanted and (content := topic.content(result)) is not None:
+                largest = max(largest,
+                              self._publishers[name].publish_array(content, topic.form, header))
         if INFO in wanted and info is not None:
             self._publishers[INFO].publish(info())
-        if POINTS in wanted and result.points is not None:
-            largest = max(largest, self._publishers[POINTS].publish_points(result.points, header))
         if result.labels is not None:
             self._mask_header = header
         return largest
@@ -81,18 +95,54 @@ class Outputs:
                 publisher.publish(message)
 
 
-def _offered(card: names.ModelCard, may_scale: bool) -> list[str]:
-    topics = [STATUS]
+def wanted_clouds(wanted: frozenset[str]) -> Wants:
+    """The clouds among the wanted topics."""
+    return Wants(POINTS in wanted, OBSTACLES in wanted, GROUND in wanted)
+
+
+def topics_of(card: names.ModelCard, may_scale: bool) -> dict[str, Topic]:
+    """The outputs of a model by their names, in the order they are published.
+
+    :param may_scale: see :class:`Outputs`.
+    """
+    metric = card.depth_convention == 'metric'
+    topics: dict[str, Topic] = {}
     if names.OUTPUT_DEPTH in card.outputs:
-        metric = card.depth_convention == 'metric'
-        topics += [DEPTH, INFO, POINTS] if metric or may_scale else [INFO]
-        topics += [RELATIVE] if not metric or may_scale or card.takes_mount else []
-    topics += [MASK] if names.OUTPUT_LABELS in card.outputs else []
-    topics += [CONFIDENCE] if names.OUTPUT_CONFIDENCE in card.outputs else []
+        topics |= _metric_topics() if metric or may_scale else {}
+        if not metric or may_scale or card.takes_mount:
+            topics[RELATIVE] = Topic(Image, lambda r: None if r.metric else r.depth, '32FC1')
+        topics[COLOURED] = Topic(
+            Image, lambda r: pictures.coloured_depth(r.depth, r.metric), 'rgb8')
+    if names.OUTPUT_LABELS in card.outputs:
+        overlay = pictures.Overlay(card.classes)
+        topics[MASK] = Topic(Image, lambda r: r.labels, 'mono8')
+        topics[OVERLAY] = Topic(Image, lambda r: overlay.paint(r.image, r.labels), 'rgb8')
+    if names.OUTPUT_CONFIDENCE in card.outputs:
+        topics[CONFIDENCE] = Topic(Image, lambda r: r.confidence, 'mono8')
+    if names.OUTPUT_NORMALS in card.outputs:
+        topics[NORMALS] = Topic(Image, lambda r: r.normals, '32FC3')
+        topics[NORMALS_COLOURED] = Topic(
+            Image, lambda r: pictures.coloured_normals(r.normals), 'rgb8')
     return topics
 
 
-def _latched_publishers(node: Node, card: names.ModelCard) -> list[tuple[Publisher, object]]:
+def _metric_topics() -> dict[str, Topic]:
+    def if_metric(make: Callable[[np.ndarray], np.ndarray]) -> Callable[[Result], Any]:
+        return lambda r: make(r.depth) if r.metric else None
+
+    return {
+        DEPTH: Topic(Image, if_metric(lambda depth: depth), '32FC1'),
+        MILLIMETRES: Topic(Image, if_metric(pictures.millimetres), '16UC1'),
+        COMPRESSED: Topic(
+            CompressedImage,
+            if_metric(lambda depth: pictures.compressed_depth(pictures.millimetres(depth))),
+            pictures.COMPRESSED_DEPTH),
+        POINTS: Topic(PointCloud2, lambda r: r.clouds.points),
+        OBSTACLES: Topic(PointCloud2, lambda r: r.clouds.obstacles),
+        GROUND: Topic(PointCloud2, lambda r: r.clouds.ground)}
+
+
+def _latched_publishers(node: Node, card: names.ModelCard) -> list[tuple[Publisher, Any]]:
     messages = [(CLASSES, _classes(card))]
     try:
         messages.append((LABEL_INFO, _label_info(card)))

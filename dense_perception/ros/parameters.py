@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ class Parameters:
                  changed: Callable[[], None] = lambda: None) -> None:
         self._table = {d.name: d for d in table}
         self._values: dict[str, Any] = {}
+        self._rules: list[Callable[[Mapping[str, Any]], str | None]] = []
         for declaration in table:
             self._values[declaration.name] = _declare(node, declaration)
         node.add_on_set_parameters_callback(self._check)
@@ -78,9 +79,21 @@ class Parameters:
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
+    def demand(self, rule: Callable[[Mapping[str, Any]], str | None]) -> None:
+        """Hold all values, now and after every change, to a rule.
+
+        :param rule: gets every value by name; says why they are refused, or None.
+        :raises FatalError: they break it now.
+        """
+        if problem := rule(self._values):
+            raise FatalError(f'parameter {problem}')
+        self._rules.append(rule)
+
     def _check(self, parameters: list[Parameter]) -> SetParametersResult:
-        problems = [self._table[p.name].problem(p.value)
-                    for p in parameters if p.name in self._table]
+        ours = {p.name: p.value for p in parameters if p.name in self._table}
+        problems = [self._table[name].problem(value) for name, value in ours.items()]
+        if ours and not any(problems):
+            problems = [rule(self._values | ours) for rule in self._rules]
         reason = '; '.join(p for p in problems if p)
         return SetParametersResult(successful=not reason, reason=reason)
 

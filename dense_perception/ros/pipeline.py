@@ -4,40 +4,52 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from dense_perception.geometry.camera import Intrinsics
-from dense_perception.geometry.cloud import CloudBuilder
 from dense_perception.geometry.mount import Mount
 from dense_perception.inference.card import UNLABELLED
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
+from dense_perception.ros.cloud_settings import CloudSettings
+from dense_perception.ros.cloud_stage import Clouds, CloudStage, Wants, resized
 
 
 @dataclass(frozen=True)
 class Result:
     """Arrays of one frame, all at output resolution (H, W); what is absent is None.
 
-    ``depth``: float32, metres along z if ``metric`` else relative; NaN = unknown.
-    ``labels``, ``confidence``: uint8. ``points``: structured (H, W), only with metric depth and
-    known intrinsics, overwritten by the next frame. ``stage_ms``: in the order they ran.
+    ``image``: uint8 (H, W, 3) RGB, overwritten by the next frame. ``depth``: float32, metres
+    along z if ``metric`` else relative; NaN = unknown. ``labels``, ``confidence``: uint8.
+    ``normals``: float32 (H, W, 3), optical frame. ``clouds``: only with metric depth and known
+    intrinsics. ``stage_ms``: in the order they ran.
     """
 
-    width: int
-    height: int
+    image: np.ndarray
     depth: np.ndarray | None
     labels: np.ndarray | None
     confidence: np.ndarray | None
+    normals: np.ndarray | None
     metric: bool
-    points: np.ndarray | None
     stage_ms: dict[str, float]
+    clouds: Clouds = field(default_factory=Clouds)
+
+    @property
+    def width(self) -> int:
+        """Columns of every array."""
+        return self.image.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Rows of every array."""
+        return self.image.shape[0]
 
 
 class Pipeline:
-    """Predicts a frame and brings the prediction to output size, with a cloud where asked.
+    """Predicts a frame and brings the prediction to output size, with clouds where asked.
 
     :param output_size: ``model`` (network resolution) or ``camera`` (the image's resolution, by
         nearest neighbour: a depth between two surfaces would be a point in the air).
@@ -46,7 +58,7 @@ class Pipeline:
     def __init__(self, predictor: Predictor, output_size: str) -> None:
         self._predictor = predictor
         self._at_camera_size = output_size == 'camera'
-        self._cloud = CloudBuilder()
+        self._clouds = CloudStage(predictor.card)
 
     def rectified_size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) that a rectified image of this size is best handed in with.
@@ -60,7 +72,7 @@ class Pipeline:
         return width, height
 
     def run(self, pixels: np.ndarray, colour_order: str, intrinsics: Intrinsics | None,
-            mount: Mount | None, with_points: bool, max_range: float,
+            mount: Mount | None, wants: Wants, settings: CloudSettings,
             scaling: Callable[[Prediction], Prediction],
             seen: np.ndarray | None = None) -> Result:
         """Predict one image.
@@ -68,8 +80,7 @@ class Pipeline:
         :param pixels: uint8 (height, width, 3).
         :param colour_order: of ``pixels``, ``rgb`` or ``bgr``.
         :param intrinsics: of ``pixels``; None = unknown.
-        :param with_points: build the cloud too.
-        :param max_range: depth in metres beyond which the cloud has no point; 0 = no limit.
+        :param wants: the clouds to build.
         :param scaling: makes the depth of a prediction metric where it can.
         :param seen: bool (height, width), where ``pixels`` show something; None = everywhere.
             Elsewhere nothing is known, whatever the network made of it.
@@ -77,22 +88,18 @@ class Pipeline:
         prediction = self._predictor.predict(pixels, intrinsics, mount, colour_order)
         prediction = scaling(prediction if seen is None else _without_unseen(prediction, seen))
         start = time.perf_counter()
-        height, width = (pixels.shape[:2] if self._at_camera_size
-                         else self._predictor.card.input_size)
-        depth, labels, confidence = (
-            _nearest(array, width, height)
-            for array in (prediction.depth, prediction.labels, prediction.confidence))
-        points = None
-        if with_points and prediction.metric and depth is not None and intrinsics is not None:
-            rgb = (_as_rgb(pixels, colour_order) if self._at_camera_size
-                   else self._predictor.network_image)
-            near = depth if max_range == 0 else np.where(depth <= max_range, depth,
-                                                         np.float32(np.nan))
-            points = self._cloud.build(near, intrinsics.resized(width, height), rgb, labels,
-                                       confidence)
+        image = (_as_rgb(pixels, colour_order) if self._at_camera_size
+                 else self._predictor.network_image)
+        clouds, depth = Clouds(), prediction.depth
+        if prediction.metric and depth is not None:
+            depth, clouds = self._clouds.run(prediction, image, intrinsics, mount, wants,
+                                             settings)
+        depth, labels, confidence, normals = (
+            resized(array, image.shape[:2])
+            for array in (depth, prediction.labels, prediction.confidence, prediction.normals))
         stage_ms = prediction.stage_ms | {'geometry': 1e3 * (time.perf_counter() - start)}
-        return Result(width, height, depth, labels, confidence, prediction.metric, points,
-                      stage_ms)
+        return Result(image, depth, labels, confidence, normals, prediction.metric, stage_ms,
+                      clouds)
 
 
 def _without_unseen(prediction: Prediction, seen: np.ndarray) -> Prediction:
@@ -110,13 +117,6 @@ def _without_unseen(prediction: Prediction, seen: np.ndarray) -> Prediction:
                    labels=masked(prediction.labels, UNLABELLED),
                    confidence=masked(prediction.confidence, 0),
                    normals=masked(prediction.normals, np.nan))
-
-
-def _nearest(array: np.ndarray | None, width: int, height: int) -> np.ndarray | None:
-    if array is None or array.shape == (height, width):
-        return array
-    # NEAREST_EXACT keeps pixel centres where the half-pixel rule puts them; NEAREST does not.
-    return cv2.resize(array, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def _as_rgb(pixels: np.ndarray, colour_order: str) -> np.ndarray:

@@ -42,7 +42,7 @@ def ramp(near: float, far: float, width: int) -> np.ndarray:
 @pytest.mark.parametrize('roll', [0.0, 0.4])
 def test_no_floor_flies_however_grazing(height: float, pitch: float, roll: float):
     depth = Mount.from_pitch_roll(pitch, roll, height).ground_depth(CAMERA)
-    depth[depth > 50] = np.nan
+    depth[depth > 300] = np.nan
     # A test of the jump between neighbours would take these.
     assert (depth[:-4] > 1.2 * depth[4:]).any()
     assert_flat(depth)
@@ -58,7 +58,7 @@ def test_no_wall_flies_however_slanted(normal: tuple[float, float, float]):
 
 @pytest.mark.parametrize('turned', [False, True])
 @pytest.mark.parametrize('width', [1, 2, 3, 4, 5, 6])
-@pytest.mark.parametrize(('near', 'far'), [(1.0, 2.0), (2.0, 6.0), (5.0, 30.0), (0.4, 8.0)])
+@pytest.mark.parametrize(('near', 'far'), [(1.0, 2.0), (2.0, 6.0), (5.0, 25.0), (0.4, 8.0)])
 def test_smears_fly_and_the_surfaces_beside_them_do_not(near: float, far: float, width: int,
                                                         turned: bool):
     depth = ramp(near, far, width)

@@ -98,7 +98,7 @@ def test_height_alone_tells_ground_from_obstacles(mount: Mount):
 def test_class_alone_tells_ground_from_obstacles():
     depth, labels = scene(MOUNTS[1])
     labels[:40] = SKY
-    split = GroundSplit([FLOOR], [SKY])
+    split = GroundSplit([FLOOR], [BOX], [SKY])
     kinds = split.split(depth, within(depth), CAMERA, labels, None, LIMITS)
     np.testing.assert_array_equal(kinds == GROUND, labels == FLOOR)
     np.testing.assert_array_equal(kinds == OBSTACLE, labels == BOX)
@@ -110,7 +110,7 @@ def test_contradictions_are_neither():
     height = height_of(depth, mount)
     labels[200:, :50] = BOX  # flat ground, called a box
     labels[:100, 110:150] = FLOOR  # the box, called floor
-    kinds = GroundSplit([FLOOR]).split(depth, within(depth), CAMERA, labels, mount, LIMITS)
+    kinds = GroundSplit([FLOOR], [BOX]).split(depth, within(depth), CAMERA, labels, mount, LIMITS)
     assert not kinds[200:, :50].any()
     assert not kinds[:100, 110:150].any()
     assert (kinds[(labels == FLOOR) & (np.abs(height) < 0.09)] == GROUND).all()
@@ -118,12 +118,24 @@ def test_contradictions_are_neither():
     assert (kinds[(labels == BOX) & low] == OBSTACLE).all()
 
 
+def test_an_unknown_class_goes_by_height_or_is_neither():
+    mount = MOUNTS[1]
+    depth, labels = scene(mount)
+    keep, split = within(depth), GroundSplit([FLOOR], [BOX])
+    by_height = GroundSplit().split(depth, keep, CAMERA, None, mount, LIMITS)
+    labels[:, ::2] = 255
+    with_plane = split.split(depth, keep, CAMERA, labels, mount, LIMITS)
+    np.testing.assert_array_equal(with_plane[:, ::2], by_height[:, ::2])
+    alone = split.split(depth, keep, CAMERA, labels, None, LIMITS)
+    assert not alone[:, ::2].any() and set(np.unique(alone)) == {0, GROUND, OBSTACLE}
+
+
 def test_what_is_not_kept_is_neither():
     depth, labels = scene(MOUNTS[1])
     keep = within(depth)
     keep[::2] = 0
     for plane in (None, MOUNTS[1]):
-        kinds = GroundSplit([FLOOR]).split(depth, keep, CAMERA, labels, plane, LIMITS)
+        kinds = GroundSplit([FLOOR], [BOX]).split(depth, keep, CAMERA, labels, plane, LIMITS)
         assert not kinds[::2].any() and kinds[1::2].any()
 
 
@@ -137,16 +149,17 @@ def test_without_class_and_plane_there_is_no_answer():
     depth, labels = scene(MOUNTS[0])
     keep = within(depth)
     assert GroundSplit().split(depth, keep, CAMERA, labels, None, LIMITS) is None
-    assert GroundSplit([FLOOR]).split(depth, keep, CAMERA, None, None, LIMITS) is None
-    assert not GroundSplit([], [SKY]).knows_classes
+    assert GroundSplit([FLOOR], [BOX]).split(depth, keep, CAMERA, None, None, LIMITS) is None
+    assert not GroundSplit([], [BOX], [SKY]).knows_classes
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, 0.0, -1.0])
 def test_bad_depth_is_neither(bad: float):
     depth = np.full((240, 320), bad, np.float32)
     labels = np.full((240, 320), FLOOR, np.uint8)
+    split = GroundSplit([FLOOR], [BOX])
     for plane in (None, MOUNTS[1]):
-        kinds = GroundSplit([FLOOR]).split(depth, within(depth), CAMERA, labels, plane, LIMITS)
+        kinds = split.split(depth, within(depth), CAMERA, labels, plane, LIMITS)
         assert not kinds.any()
 
 
