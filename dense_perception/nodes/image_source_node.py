@@ -142,4 +142,4 @@ class ImageSourceNode:
                                         ('ground_truth/mask', frame.labels, 'mono8'),
                                         ('image', frame.image, 'rgb8')):
             if pixels is not None and self._publishers[topic].wanted:
-                self._publishers[topic].publish_image(pixels, encoding, header)
+                self._publishers[topic].publish_array(pixels, encoding, header)

@@ -52,10 +52,8 @@ class Outputs:
 
     def __init__(self, node: Node, card: names.ModelCard, may_scale: bool) -> None:
         self._topics = topics_of(card, may_scale)
-        kinds = {name: topic.message for name, topic in self._topics.items()}
-        kinds |= {INFO: CameraInfo} if names.OUTPUT_DEPTH in card.outputs else {}
         self._publishers = {name: OutputPublisher(node, message, name)
-                            for name, message in (kinds | {STATUS: InferenceStatus}).items()}
+                            for name, message in message_types(card, may_scale).items()}
         self._latched = _latched_publishers(node, card) if MASK in self._publishers else []
         self._mask_header: Header | None = Header()
 
@@ -98,6 +96,13 @@ class Outputs:
 def wanted_clouds(wanted: frozenset[str]) -> Wants:
     """The clouds among the wanted topics."""
     return Wants(POINTS in wanted, OBSTACLES in wanted, GROUND in wanted)
+
+
+def message_types(card: names.ModelCard, may_scale: bool) -> dict[str, type]:
+    """Message types of all outputs of a model but the latched ones, by their names."""
+    types = {name: topic.message for name, topic in topics_of(card, may_scale).items()}
+    types |= {INFO: CameraInfo} if names.OUTPUT_DEPTH in card.outputs else {}
+    return types | {STATUS: InferenceStatus}
 
 
 def topics_of(card: names.ModelCard, may_scale: bool) -> dict[str, Topic]:

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from helpers.plane_model import plane_card
 from helpers.source_tree import ROOT
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from dense_perception.ros import outputs
+from dense_perception.ros.outputs import message_types
 from dense_perception_msgs.msg import InferenceStatus
 
 TYPES = {'image': Image, 'camera_info': CameraInfo,
-         **{topic.replace('~', 'perception'): kind for topic, kind in outputs._TYPES.items()}}
+         **{topic.replace('~', 'perception'): kind
+            for topic, kind in message_types(plane_card(), may_scale=True).items()}}
 SHOWN = {'image', 'depth/image_rect', 'segmentation/mask', 'depth/points'}
 
 

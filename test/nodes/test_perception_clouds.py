@@ -31,7 +31,7 @@ from std_msgs.msg import Header
 from dense_perception.inference import card as names
 from dense_perception.inference.model_file import ModelFile
 from dense_perception.ros.camera_info import info_from_intrinsics
-from dense_perception.ros.outputs import topics_of
+from dense_perception.ros.outputs import message_types
 
 SCENE = corridor()
 PIXELS = half_red(2 * WIDTH, 2 * HEIGHT)
@@ -46,9 +46,9 @@ class Corridor:
         self.process = graph.start('perception', model=model, **parameters)
         self.camera = Camera(graph)
         card = ModelFile.open(model).card
-        kinds = {name: topic.message for name, topic in topics_of(card).items()}
-        kinds['depth/camera_info'] = CameraInfo
-        self.received = {topic: graph.collect(kind, topic) for topic, kind in kinds.items()}
+        self.received = {topic: graph.collect(kind, topic)
+                         for topic, kind in message_types(card, may_scale=False).items()
+                         if not topic.startswith('~')}
         self._client = graph.node.create_client(
             SetParametersAtomically, '/perception/set_parameters_atomically')
 

@@ -14,6 +14,8 @@ from dense_perception.geometry.mount import Mount
 from dense_perception.geometry.rectification import Rectification
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
+from dense_perception.ros.cloud_settings import CloudSettings
+from dense_perception.ros.cloud_stage import Wants
 from dense_perception.ros.pipeline import Pipeline
 
 CAMERA = Intrinsics(215.0, 217.0, 163.2, 117.9, 320, 240)
@@ -39,14 +41,14 @@ def test_what_is_not_seen_is_unknown(tmp_path: Path, output_size: str, interpola
         scaled.append(prediction)
         return prediction
 
-    result = pipeline.run(pixels, 'rgb', WIDE.resized(*rectified), MOUNT, True, 0.0, scaling,
-                          rectification.seen)
+    result = pipeline.run(pixels, 'rgb', WIDE.resized(*rectified), MOUNT, Wants(points=True),
+                          CloudSettings(filter_cloud=False), scaling, rectification.seen)
     assert (result.width, result.height) == published
     unseen = np.isnan(result.depth)
     assert 0.3 < unseen.mean() < 0.8
     np.testing.assert_array_equal(unseen, result.labels == 255)
     np.testing.assert_array_equal(unseen, result.confidence == 0)
-    np.testing.assert_array_equal(unseen, np.isnan(result.points['z']))
+    np.testing.assert_array_equal(unseen, np.isnan(result.clouds.points['z']))
     # Nothing that is seen only in part counts, and no scale is fitted to what is not there.
     black = (pixels == 0).all(axis=2)
     if black.shape == unseen.shape:
