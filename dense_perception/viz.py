@@ -98,7 +98,7 @@ def cloud_from_above(points: np.ndarray, colours: np.ndarray, down: Sequence[flo
     """
     known = np.isfinite(points['z'])
     xyz = np.stack([points[axis][known] for axis in 'xyz'], axis=-1)
-    axes = _level_axes((0.0, 1.0, 0.0) if down is None else down)
+    axes = level_axes((0.0, 1.0, 0.0) if down is None else down)
     right, below, ahead = (xyz @ axes.T.astype(np.float32)).T
     foot = height - 12
     scale = (foot - 14) / reach
@@ -119,8 +119,8 @@ def cloud_from_above(points: np.ndarray, colours: np.ndarray, down: Sequence[flo
     return canvas
 
 
-def _level_axes(down: Sequence[float]) -> np.ndarray:
-    """Rows: right, down and ahead of a levelled camera, in the optical frame."""
+def level_axes(down: Sequence[float]) -> np.ndarray:
+    """Right, down and ahead of a levelled camera in the optical frame: float64 (3, 3), as rows."""
     gravity = np.asarray(down, np.float64)
     ahead = np.array([0.0, 0.0, 1.0]) - gravity[2] * gravity
     if np.linalg.norm(ahead) < 1e-3:  # looks straight down: what is up in the image is ahead

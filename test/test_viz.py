@@ -51,7 +51,7 @@ def test_ground_four_metres_ahead_is_drawn_there_however_the_camera_looks(pitch:
     camera = Intrinsics(40.0, 40.0, 39.5, 29.5, 80, 60)
     points = CloudBuilder().build(mount.ground_depth(camera), camera)
     ahead = 4.0
-    axes = viz._level_axes(mount.down)
+    axes = viz.level_axes(mount.down)
     xyz = np.stack([points[axis] for axis in 'xyz'], -1) @ axes.T
     near_line = np.abs(xyz[..., 2] - ahead) < 0.2
     if pitch == np.pi / 2:  # sees only the ground below itself

@@ -10,21 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from tqdm import tqdm
 
 from dense_perception.cli import observer as topics
 from dense_perception.cli.command import CommandError
-from dense_perception.cli.mosaic import Mosaic, metric_limits, save
+from dense_perception.cli.mosaic import Mosaic, choose_rows, metric_limits
 from dense_perception.cli.observer import Observer, Sample
 from dense_perception.cli.processes import NodeGroup, free_domain
+from dense_perception.cli.sheet import save
 from dense_perception.cli.summary import accuracy, timing
 from dense_perception.inference.backends import BACKENDS
 from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile, ModelFileError
 
-START_PATIENCE_S = 60.0
 _ROWS = 4
 _SAMPLES = 32
 _TOPICS = (topics.IMAGE, *topics.OUTPUTS, topics.TRUE_DEPTH, topics.TRUE_MASK)
@@ -55,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         perception = group.start('perception', {'model': args.model, 'backend': args.backend})
         group.start('image_source', {'source': args.source})
         mosaic = Mosaic(card)
-        _wait_for_first(group, observer)
+        group.wait_for('result', lambda: observer.samples, observer.spin)
         _picture(mosaic, observer.samples, _title(observer), args.out)
         print(f'demo: first picture in {args.out / "mosaic.png"}', flush=True)
         _play(group, observer, args.duration)
@@ -67,20 +65,6 @@ def run(args: argparse.Namespace) -> int:
     (args.out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     _report(summary, notes, observer.samples, args.out)
     return 0
-
-
-def choose_rows(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """The samples that look most different from each other, in order of time."""
-    thumbnails = [cv2.resize(s.image, (16, 12), interpolation=cv2.INTER_AREA).astype(np.float32)
-                  for s in samples]
-    chosen = [0]
-    while len(chosen) < min(count, len(samples)):
-        nearest = [min(float(np.abs(t - thumbnails[i]).mean()) for i in chosen)
-                   for t in thumbnails]
-        for i in chosen:
-            nearest[i] = -1.0
-        chosen.append(int(np.argmax(nearest)))
-    return [samples[i] for i in sorted(chosen)]
 
 
 def _positive(text: str) -> float:
@@ -105,17 +89,6 @@ def _prepare_folder(folder: Path) -> None:
         raise CommandError(f'cannot write to {folder}: {error.strerror}') from None
     for old in (folder / 'mosaic.png', folder / 'summary.json', *folder.glob('frames/*.png')):
         old.unlink(missing_ok=True)
-
-
-def _wait_for_first(group: NodeGroup, observer: Observer) -> None:
-    end = time.monotonic() + START_PATIENCE_S
-    while not observer.samples:
-        observer.spin(0.1)
-        group.check()
-        if time.monotonic() > end:
-            said = [w for node in group.nodes for w in node.warnings()]
-            raise CommandError(f'no result within {START_PATIENCE_S:.0f} s; '
-                               + ('; '.join(said) or 'the nodes gave no reason'))
 
 
 def _play(group: NodeGroup, observer: Observer, duration: float) -> None:

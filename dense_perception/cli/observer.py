@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.camera_info import intrinsics_from_info
+from dense_perception.geometry.mount import Mount
 from dense_perception.ros import dds
 from dense_perception.ros.images import colour_from_image
 from dense_perception.ros.mount import mount_from_message
@@ -45,7 +46,7 @@ class Sample:
 
     ``seconds``: since the first output. ``image``: uint8 RGB. ``depth``, ``true_depth``: float32,
     NaN = unknown, metres (``depth`` only if ``metric``). ``labels``, ``true_labels``: uint8.
-    ``intrinsics``: of ``depth``. ``down``: gravity in the optical frame.
+    ``intrinsics``: of ``depth``. ``mount``: as ``camera_mount`` said at the image's time.
     ``points``: structured (H, W), see ``geometry.cloud``.
     """
 
@@ -54,7 +55,7 @@ class Sample:
     depth: np.ndarray | None
     metric: bool
     intrinsics: Intrinsics | None
-    down: tuple[float, float, float] | None
+    mount: Mount | None
     labels: np.ndarray | None
     points: np.ndarray | None
     true_depth: np.ndarray | None
@@ -85,7 +86,8 @@ class Observer:
 
     :param domain: ROS_DOMAIN_ID.
     :param topics: which of the topics above to listen to.
-    :param sample_every_s: mean seconds between two samples; None = take none.
+    :param sample_every_s: mean seconds between two samples; 0 = every frame (of a source that has
+        truth: every frame with truth), None = take none.
     """
 
     def __init__(self, domain: int, topics: tuple[str, ...],
@@ -96,9 +98,9 @@ class Observer:
         """Milliseconds from header stamp to arrival here, by topic."""
         self._sample_every_s = sample_every_s
         self._kept: dict[str, OrderedDict[Stamp, bytes]] = {t: OrderedDict() for t in topics}
-        self._wanted: tuple[Stamp, Frame, int] | None = None
+        self._wanted: deque[tuple[Stamp, Frame, int]] = deque()
         self._next_sample = 0.0
-        self._down: tuple[float, float, float] | None = None
+        self._mounts: deque[tuple[Stamp, Mount | None]] = deque(maxlen=64)
         dds.use_shipped_profile()
         self._context = rclpy.Context()
         self._context.init(domain_id=domain)
@@ -112,6 +114,16 @@ class Observer:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
+
+    def take(self) -> list[Sample]:
+        """The samples since the last time; they are not kept."""
+        taken, self.samples = self.samples, []
+        return taken
+
+    def heard_by(self, name: str) -> bool:
+        """Whether a node of this name listens to ``IMAGE``."""
+        return any(info.node_name == name
+                   for info in self._node.get_subscriptions_info_by_topic(IMAGE))
 
     def forget(self) -> None:
         """Begin anew: what was heard so far does not count."""
@@ -130,7 +142,7 @@ class Observer:
 
     def _subscribe(self, topics: tuple[str, ...]) -> None:
         def listen(topic: str) -> None:
-            quality = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=2,
+            quality = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=_KEPT[topic],
                                  reliability=ReliabilityPolicy.BEST_EFFORT)
             self._node.create_subscription(
                 _TYPES[topic], topic, lambda data: self._on_bytes(topic, data), quality, raw=True)
@@ -142,8 +154,8 @@ class Observer:
         self._node.create_subscription(CameraMount, 'camera_mount', self._on_mount, LATCHED)
 
     def _on_mount(self, msg: CameraMount) -> None:
-        mount = mount_from_message(msg).mount
-        self._down = mount.down if mount else None
+        stamp = msg.header.stamp.sec, msg.header.stamp.nanosec
+        self._mounts.append((stamp, mount_from_message(msg).mount))
 
     def _on_bytes(self, topic: str, data: bytes) -> None:
         # Every topic here starts with a header, which starts with its stamp: CDR puts it after
@@ -165,27 +177,33 @@ class Observer:
         if self._sample_every_s is None:
             return
         stamp = msg.header.stamp.sec, msg.header.stamp.nanosec
-        if self._wanted is None and self._is_due(frame.received, stamp):
-            self._wanted = stamp, frame, len(self.frames)
-        if self._wanted is not None:
-            self._try_sample(*self._wanted)
+        if self._is_due(frame.received, stamp):
+            self._wanted.append((stamp, frame, len(self.frames)))
+        for wanted in tuple(self._wanted):
+            if self._try_sample(*wanted):
+                self._wanted.remove(wanted)
 
     def _is_due(self, now: float, stamp: Stamp) -> bool:
         """Time for a sample, and of a frame with truth where only some frames have it."""
-        assert self._sample_every_s is not None
         truth = [self._kept[topic] for topic in (TRUE_DEPTH, TRUE_MASK) if self._kept.get(topic)]
         has_truth = not truth or any(stamp in kept for kept in truth)
+        if not self._sample_every_s:
+            return has_truth
         patience = 0.0 if has_truth else self._sample_every_s
-        return now >= self._next_sample + patience
+        return not self._wanted and now >= self._next_sample + patience
 
-    def _try_sample(self, stamp: Stamp, frame: Frame, index: int) -> None:
-        """Take the sample once each topic that speaks has it, or give up on what is late."""
+    def _try_sample(self, stamp: Stamp, frame: Frame, index: int) -> bool:
+        """Take the sample once each output that speaks has it, or give up on what is late.
+
+        :returns: whether that is settled.
+        """
         found = {topic: kept[stamp] for topic, kept in self._kept.items() if stamp in kept}
         speaking = {topic for topic, kept in self._kept.items() if kept}
+        # What the source sends is there before the outputs, or never comes.
+        due = speaking & {MASK, INFO, *((DEPTH, CLOUD) if frame.metric else (RELATIVE,))}
         late = len(self.frames) - index >= _STATUSES_TO_WAIT
-        if found.keys() != speaking and not late:
-            return
-        self._wanted = None
+        if not found.keys() >= due and not late:
+            return False
         if IMAGE in found and (DEPTH in found or RELATIVE in found or MASK in found):
             assert self._sample_every_s is not None
             # Uneven steps (the golden ratio's multiples): even ones would meet the same few
@@ -196,11 +214,16 @@ class Observer:
                 # The truth is that of the distorted image, pixel by pixel: no comparison.
                 found = {t: data for t, data in found.items() if t not in (TRUE_DEPTH, TRUE_MASK)}
             self.samples.append(_decode(frame.received - self.frames[0].received, found,
-                                        self._down))
+                                        self._mount_at(stamp)))
+        return True
+
+    def _mount_at(self, stamp: Stamp) -> Mount | None:
+        """The mount that held at that time: each message says when it began to."""
+        held = [mount for since, mount in self._mounts if since <= stamp]
+        return held[-1] if held else None
 
 
-def _decode(seconds: float, found: dict[str, bytes],
-            down: tuple[float, float, float] | None) -> Sample:
+def _decode(seconds: float, found: dict[str, bytes], mount: Mount | None) -> Sample:
     messages = {topic: deserialize_message(data, _TYPES[topic]) for topic, data in found.items()}
 
     def plane(topic: str, dtype: type) -> np.ndarray | None:
@@ -215,7 +238,7 @@ def _decode(seconds: float, found: dict[str, bytes],
     return Sample(
         seconds=seconds, image=image if order == 'rgb' else np.ascontiguousarray(image[..., ::-1]),
         depth=plane(RELATIVE, np.float32) if depth is None else depth, metric=depth is not None,
-        intrinsics=_intrinsics(messages.get(INFO)), down=down, labels=plane(MASK, np.uint8),
+        intrinsics=_intrinsics(messages.get(INFO)), mount=mount, labels=plane(MASK, np.uint8),
         points=_points(messages[CLOUD]) if CLOUD in messages else None,
         true_depth=plane(TRUE_DEPTH, np.float32), true_labels=plane(TRUE_MASK, np.uint8))
 

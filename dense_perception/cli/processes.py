@@ -11,11 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dense_perception.cli.command import CommandError
 
+START_PATIENCE_S = 60.0
 _STOP_PATIENCE_S = 5.0
 _PR_SET_PDEATHSIG = 1
 _LOG_LINE = re.compile(r'\[(?P<level>FATAL|ERROR|WARN)\] \[[^]]*\] \[[^]]*\]:? ?(?P<sentence>.*)')
@@ -115,6 +117,22 @@ class NodeGroup:
         for node in self.nodes:
             if node.exit_code not in (None, 0):
                 raise CommandError(node.reason())
+
+    def wait_for(self, what: str, condition: Callable[[], object],
+                 spin: Callable[[float], None]) -> None:
+        """Spin until ``condition`` holds.
+
+        :raises CommandError: a node failed, or nothing came of it in a minute; with the nodes'
+            own sentences.
+        """
+        end = time.monotonic() + START_PATIENCE_S
+        while not condition():
+            spin(0.1)
+            self.check()
+            if time.monotonic() > end:
+                said = [w for node in self.nodes for w in node.warnings()]
+                raise CommandError(f'no {what} within {START_PATIENCE_S:.0f} s; '
+                                   + ('; '.join(said) or 'the nodes gave no reason'))
 
     def __enter__(self) -> NodeGroup:
         return self

@@ -51,22 +51,22 @@ def accuracy(samples: Sequence[Sample], card: ModelCard) -> dict[str, Any]:
     truth, within the card's depth range. ``cloud.points``: mean number of points with a position,
     ``valid_share``: their share of all.
     """
-    depth = DepthAccuracy(_protocol(card))
+    depth = DepthAccuracy(protocol(card))
     masks = SegmentationAccuracy(max((c.id for c in card.classes), default=0) + 1)
     for sample in samples:
         if sample.metric and sample.depth is not None and sample.true_depth is not None:
-            depth.add(_like(sample.depth, sample.true_depth), sample.true_depth)
+            depth.add(like(sample.depth, sample.true_depth), sample.true_depth)
         if sample.labels is not None and sample.true_labels is not None:
-            masks.add(_like(sample.labels, sample.true_labels), sample.true_labels)
+            masks.add(like(sample.labels, sample.true_labels), sample.true_labels)
     depth_result, mask_result = depth.result() or {}, masks.result() or {}
     shares = [np.mean(np.isfinite(s.depth) & (s.depth > 0)) for s in samples
               if s.depth is not None]
     counts = [(np.isfinite(s.points['z']).sum(), s.points.size) for s in samples
               if s.points is not None]
     return {
-        'depth': {'valid_share': _mean(shares), 'abs_rel': _rounded(depth_result.get('abs_rel')),
-                  'd1': _rounded(depth_result.get('d1'))},
-        'segmentation': {'miou': _rounded(mask_result.get('miou'))},
+        'depth': {'valid_share': _mean(shares), 'abs_rel': rounded(depth_result.get('abs_rel')),
+                  'd1': rounded(depth_result.get('d1'))},
+        'segmentation': {'miou': rounded(mask_result.get('miou'))},
         'cloud': {'points': round(float(np.mean([n for n, _ in counts]))) if counts else None,
                   'valid_share': _mean([n / size for n, size in counts])}}
 
@@ -75,11 +75,12 @@ def depth_errors(sample: Sample, card: ModelCard) -> dict[str, float] | None:
     """Depth metrics of one sample; None without truth or without metric depth."""
     if sample.depth is None or sample.true_depth is None or not sample.metric:
         return None
-    return depth_metrics(_like(sample.depth, sample.true_depth), sample.true_depth,
-                         _protocol(card))
+    return depth_metrics(like(sample.depth, sample.true_depth), sample.true_depth,
+                         protocol(card))
 
 
-def _protocol(card: ModelCard) -> DepthProtocol:
+def protocol(card: ModelCard) -> DepthProtocol:
+    """What counts in the depth of a model: truth within the range of its card."""
     near, far = card.depth_range or (0.0, np.inf)
     return DepthProtocol(max(near, 1e-3), far)
 
@@ -90,15 +91,17 @@ def _percentiles(values: Sequence[float], *shares: int) -> dict[str, float | Non
             for share in shares}
 
 
-def _like(array: np.ndarray, target: np.ndarray) -> np.ndarray:
+def like(array: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The array at the height and width of ``target``, by nearest neighbour."""
     if array.shape == target.shape:
         return array
     return cv2.resize(array, target.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return _rounded(float(np.mean(values))) if values else None
+    return rounded(float(np.mean(values))) if values else None
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
+    """Four decimals, which is more than any of it means."""
     return None if value is None else round(value, 4)

@@ -59,6 +59,16 @@ class Bag:
         found['info'].sort(key=lambda topic: topic != f'{namespace}/camera_info')
         self._kinds = {topics[0]: kind for kind, topics in found.items() if topics}
 
+    @property
+    def topics(self) -> dict[str, str]:
+        """Topic of each kind that is there: colour, depth, labels, info, mount."""
+        return {kind: topic for topic, kind in self._kinds.items()}
+
+    def count(self, kind: str) -> int:
+        """Number of messages of a kind; 0 if it is not there."""
+        with self._open() as reader:
+            return sum(c.msgcount for c in reader.connections if self._kinds.get(c.topic) == kind)
+
     def frames(self) -> Iterator[Frame]:
         """See :class:`Source`; images that cannot be decoded are left out, and counted."""
         broken = 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.plane_model import plane_card
 
-from dense_perception.cli.demo import choose_rows
+from dense_perception.cli.mosaic import choose_rows
 from dense_perception.cli.observer import Frame, Sample
 from dense_perception.cli.summary import accuracy, timing
 from dense_perception.geometry.camera import Intrinsics

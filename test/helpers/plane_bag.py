@@ -17,11 +17,14 @@ MOUNT = Mount.from_pitch_roll(0.4, 0.05, 0.6)
 _MOUNT_DEFINITION = (Path(__file__).parents[2] / 'dense_perception_msgs/msg/CameraMount.msg')
 
 
-def write_plane_bag(path: Path, frames: int = 20, period_s: float = 0.05) -> Path:
+def write_plane_bag(path: Path, frames: int = 20, period_s: float = 0.05,
+                    without: tuple[str, ...] = ()) -> Path:
     """Write the bag: image, camera_info, camera_mount, ground_truth/depth and /mask.
 
     Depth beyond the horizon is NaN. A red square wanders over the ground; its pixels are class 1.
     Its edges lie on even pixels, so that half the resolution has the same classes.
+
+    :param without: topics to leave out.
     """
     types = get_typestore(Stores.ROS2_JAZZY)
     types.register(get_types_from_msg(_MOUNT_DEFINITION.read_text(),
@@ -31,6 +34,8 @@ def write_plane_bag(path: Path, frames: int = 20, period_s: float = 0.05) -> Pat
         connections: dict[str, tuple] = {}
 
         def write(topic: str, kind: str, stamp_ns: int, **values: object) -> None:
+            if topic in without:
+                return
             cls = types.types[kind]
             if topic not in connections:
                 connections[topic] = writer.add_connection(topic, kind, typestore=types)

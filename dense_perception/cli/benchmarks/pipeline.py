@@ -18,7 +18,6 @@ from dense_perception.cli.processes import NodeGroup, NodeProcess, free_domain
 from dense_perception.cli.summary import timing
 
 _LISTENED = (topics.DEPTH, topics.RELATIVE, topics.MASK, topics.CLOUD)
-_START_PATIENCE_S = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +48,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                                                 'output_size': args.output_size})
         group.start('image_source', {'source': args.source, 'rate': args.rate,
                                      'width': width, 'height': height})
-        _wait_until_steady(group, observer)
+        # The first frames pay for caches, pages and connections.
+        group.wait_for('20 frames', lambda: len(observer.frames) >= 20, observer.spin)
         before = _cpu_seconds(perception), time.monotonic()
         observer.forget()
         observer.spin(args.duration)
@@ -63,16 +63,6 @@ def markdown(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     rows = [f'| {name} | {value} |' for name, value in _flat(result) if name != 'hardware']
     return '\n'.join(['| quantity | value |', '|---|---|', *rows])
-
-
-def _wait_until_steady(group: NodeGroup, observer: Observer) -> None:
-    """Until 20 frames came out: the first ones pay for caches, pages and connections."""
-    end = time.monotonic() + _START_PATIENCE_S
-    while len(observer.frames) < 20:
-        observer.spin(0.2)
-        group.check()
-        if time.monotonic() > end:
-            raise CommandError(f'no 20 frames came out within {_START_PATIENCE_S:.0f} s')
 
 
 def _result(observer: Observer, args: argparse.Namespace) -> dict[str, Any]:
