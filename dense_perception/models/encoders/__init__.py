@@ -21,7 +21,7 @@ def create_encoder(name: str, taps: tuple[int, ...] = (-1,), in_chans: int = 3,
     """The encoder of a timm name: tokens for a plain ViT or DINOv2, else a feature pyramid.
 
     :param taps: stages of a pyramid, blocks of a ViT; below 0 counts from the end.
-    :param in_chans: input channels; timm adapts pre-trained stems to other than 3.
+    :param in_chans: input channels; a pre-trained stem ignores those beside RGB at first.
     :param pretrained: load timm's weights (from its cache or the hub).
     :param image_size: (height, width) that position tables are made for, where the model has
         some; other sizes work and interpolate them. None = the timm model's own.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from timm.layers import Conv2dSame, StdConv2dSame
 from torch import nn
+
+from dense_perception.models.layers.stem import create_timm_model
 
 POS_INTERPS = ('dinov2', 'hf', 'timm', 'dpt_bilinear')
 
@@ -42,8 +43,8 @@ class TokenEncoder(nn.Module):
                              f'{", ".join(POS_INTERPS)}')
         if image_size is not None:
             options = {**options, 'img_size': image_size}
-        self.body = timm.create_model(name, pretrained=pretrained, num_classes=0,
-                                      in_chans=in_chans, dynamic_img_size=True, **options)
+        self.body = create_timm_model(name, in_chans, pretrained, num_classes=0,
+                                      dynamic_img_size=True, **options)
         depth = len(self.body.blocks)
         wrong = [tap for tap in taps if not -depth <= tap < depth]
         if wrong:

@@ -42,6 +42,19 @@ class DenseHead(nn.Module):
             outputs['logits'] = values[:, -self.num_classes:]
         return outputs
 
+    def absorb(self, before: nn.Conv2d) -> None:
+        """Merge a linear layer whose output this head reads; in place, for export.
+
+        Two linear layers in a row are one; at full resolution the first costs more time than its
+        numbers say.
+        """
+        second = self.linear
+        with torch.no_grad():
+            rows = second.weight.flatten(1)
+            self.linear = nn.Conv2d(before.in_channels, second.out_channels, 1)
+            self.linear.weight.copy_((rows @ before.weight.flatten(1))[:, :, None, None])
+            self.linear.bias.copy_(rows @ before.bias + second.bias)
+
     def _activate(self, value: torch.Tensor) -> torch.Tensor:
         if self.depth == 'sigmoid':
             return self.max_depth * torch.sigmoid(value)

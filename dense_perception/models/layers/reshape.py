@@ -8,6 +8,11 @@ import torch
 from timm.layers import LayerNorm2d
 from torch import nn
 
+NORMS: dict[str, Callable[[int], nn.Module]] = {'layer': LayerNorm2d, 'batch': nn.BatchNorm2d}
+ACTS: dict[str, Callable[[], nn.Module]] = {'gelu': nn.GELU, 'relu': nn.ReLU}
+OPERATIONS = ('multiply', 'add', 'replace')
+_NEUTRAL = {'multiply': 1.0, 'add': 0.0}  # what leaves the other operand as it is
+
 
 class ReShape(nn.Sequential):
     """Normalisation and a two-layer MLP with a PixelShuffle in its middle.
@@ -17,35 +22,33 @@ class ReShape(nn.Sequential):
 
     :param scale: upsampling factor of the PixelShuffle; 1 leaves a plain MLP.
     :param hidden: channels between PixelShuffle and second layer; None = ``out_channels``.
-    :param norm: normalisation layer, called with the channels.
-    :param act: activation between the layers.
+    :param norm: normalisation layer, one of :data:`NORMS`.
+    :param act: activation between the layers, one of :data:`ACTS`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, scale: int, hidden: int | None = None,
-                 norm: Callable[[int], nn.Module] = LayerNorm2d,
-                 act: Callable[[], nn.Module] = nn.GELU) -> None:
+                 norm: str = 'layer', act: str = 'gelu') -> None:
         hidden = hidden or out_channels
         super().__init__()
-        self.norm = norm(in_channels)
+        self.norm = NORMS[norm](in_channels)
         self.fc1 = nn.Conv2d(in_channels, hidden * scale ** 2, 1)
-        self.act = act()
+        self.act = ACTS[act]()
         self.shuffle = nn.PixelShuffle(scale) if scale > 1 else nn.Identity()
         self.fc2 = nn.Conv2d(hidden, out_channels, 1)
 
-    def make_neutral(self, value: float) -> None:
-        """Start near the constant ``value`` so that mixing leaves the image features alone.
+    def make_neutral(self, operation: str) -> None:
+        """Start near the value that leaves alone what ``operation`` mixes the output with.
 
         Small weights rather than zeros: with zeros no gradient would reach what lies before.
+        Nothing is neutral to ``replace``, and nothing is changed for it.
         """
-        nn.init.normal_(self.fc2.weight, std=1e-2)
-        nn.init.constant_(self.fc2.bias, value)
-
-
-def neutral_value(operation: str) -> float:
-    """What the mixing operation leaves its other operand unchanged with."""
-    return 1.0 if operation == 'multiply' else 0.0
+        if operation in _NEUTRAL:
+            nn.init.normal_(self.fc2.weight, std=1e-2)
+            nn.init.constant_(self.fc2.bias, _NEUTRAL[operation])
 
 
 def mix(features: torch.Tensor, encoded: torch.Tensor, operation: str) -> torch.Tensor:
-    """Mix encoded features into image features: element-wise ``multiply`` or ``add``."""
+    """Mix encoded features into image features element by element, see :data:`OPERATIONS`."""
+    if operation == 'replace':
+        return encoded
     return features * encoded if operation == 'multiply' else features + encoded
