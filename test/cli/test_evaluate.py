@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pytest
@@ -30,44 +29,29 @@ def run(*arguments: object) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def report(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / 'report.json').read_text())
-
-
-def test_a_model_that_is_right_gets_full_marks(tmp_path: Path, plane_model: Path) -> None:
-    bag = write_plane_bag(tmp_path / 'bag', frames=12, period_s=0.1)
+def test_a_bag_is_replayed_and_compared(tmp_path: Path, plane_model: Path) -> None:
+    """The model knows the ground, and not of the wall in the right quarter of the truth."""
+    bag = write_plane_bag(tmp_path / 'bag', frames=12, period_s=0.1, wall=1.2)
     code, out, err = run('--bag', bag, '--model', plane_model, '--out', tmp_path / 'out')
     assert code == 0, err
-    result = report(tmp_path / 'out')
+    result = json.loads((tmp_path / 'out' / 'report.json').read_text())
     frames = result['frames']
     assert frames['received'] == 12 and frames['published'] + frames['dropped'] == 12
     assert 8 <= frames['compared'] <= frames['published']
     # The truth has twice the resolution: next to the horizon that makes a difference.
-    assert result['depth_metric']['abs_rel'] < 0.06
-    assert result['depth_aligned']['median']['d1'] > 0.95
+    assert 0.7 < result['depth_metric']['d1'] < 0.95
+    assert result['depth_aligned'].keys() == {'median'}
     assert result['segmentation']['miou'] > 0.99
     assert set(result['segmentation']['iou']) == {'ground', 'red'}
-    assert result['obstacles']['false_mark'] == 0 and result['obstacles']['free_cells'] > 100
-    assert result['obstacles']['false_clear'] is None
-    assert result['latency_ms']['p50'] > 0 and result['notes'] == []
+    obstacles = result['obstacles']
+    assert obstacles['false_mark'] == 0 and obstacles['free_cells'] > 20 * frames['compared']
+    assert obstacles['false_clear'] == 1 and obstacles['occupied_cells'] >= frames['compared']
+    assert result['latency_ms']['p50'] > 0
+    assert not [n for n in result['notes'] if 'dropped' not in n]
     assert out.strip() == (tmp_path / 'out' / 'report.md').read_text().strip()
-    assert '| metric depth: AbsRel | 0.0' in out and 'None' not in out
+    assert '| mIoU | ' in out and '| 100.0% of ' in out and 'None' not in out
     picture = cv2.imread(str(tmp_path / 'out' / 'sheet.png'))
-    assert picture.shape[1] > 7 * 400 and picture.std() > 20
-
-
-def test_a_model_that_sees_only_ground_clears_every_obstacle(tmp_path: Path,
-                                                             plane_model: Path) -> None:
-    code, out, err = run('--bag', 'demo', '--model', plane_model, '--rate', 60, '--json',
-                         '--out', tmp_path)
-    assert code == 0, err
-    result = json.loads(out)
-    assert result == report(tmp_path)
-    # Not quite 0 and 1: the camera sways, and a mount may come a frame late to the node.
-    assert result['obstacles']['false_mark'] < 0.02
-    assert result['obstacles']['false_clear'] > 0.9
-    assert result['obstacles']['occupied_cells'] > 50
-    assert result['depth_metric']['coverage'] < 0.9
+    assert picture.shape[1] == 12 + 7 * 412 and picture.std() > 20
 
 
 def test_a_recording_knows_what_it_has(tmp_path: Path) -> None:

@@ -18,18 +18,22 @@ _MOUNT_DEFINITION = (Path(__file__).parents[2] / 'dense_perception_msgs/msg/Came
 
 
 def write_plane_bag(path: Path, frames: int = 20, period_s: float = 0.05,
-                    without: tuple[str, ...] = ()) -> Path:
+                    without: tuple[str, ...] = (), wall: float | None = None) -> Path:
     """Write the bag: image, camera_info, camera_mount, ground_truth/depth and /mask.
 
     Depth beyond the horizon is NaN. A red square wanders over the ground; its pixels are class 1.
     Its edges lie on even pixels, so that half the resolution has the same classes.
 
     :param without: topics to leave out.
+    :param wall: depth in metres of a wall across the right quarter of the true depth, which is
+        not in the images.
     """
     types = get_typestore(Stores.ROS2_JAZZY)
     types.register(get_types_from_msg(_MOUNT_DEFINITION.read_text(),
                                       'dense_perception_msgs/msg/CameraMount'))
     depth = MOUNT.ground_depth(CAMERA)
+    if wall is not None:
+        depth[:, 3 * CAMERA.width // 4:] = np.fmin(depth[:, 3 * CAMERA.width // 4:], wall)
     with Writer(path, version=9) as writer:
         connections: dict[str, tuple] = {}
 
