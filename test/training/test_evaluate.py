@@ -17,6 +17,7 @@ from dense_perception_training.baseline import per_pixel_baseline  # noqa: E402
 from dense_perception_training.datasets import (  # noqa: E402
     DatasetError,
     UnreadableFileError,
+    dataset_info,
     open_dataset,
 )
 from dense_perception_training.evaluate import evaluate, main  # noqa: E402
@@ -165,3 +166,40 @@ def test_baseline_of_identical_frames_is_perfect(tmp_path: Path):
 def test_errors_are_one_sentence(arguments, message, tmp_path: Path):
     with pytest.raises(SystemExit, match=message):
         main([a.format(empty=tmp_path) for a in arguments])
+
+
+class OneKittiImage:
+    """A dataset of one image of KITTI's size with constant depth."""
+
+    info = dataset_info('kitti')
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Sample:
+        image = np.zeros((375, 1242, 3), np.uint8)
+        image[375 - 352:, 13:13 + 1216] = 200
+        return Sample(image, 'drive/0000000005.png', depth=np.full((375, 1242), 20.0, np.float32))
+
+
+class Bright(Predictor):
+    """Depth 20 m where everything it sees is bright, else 5 m."""
+
+    card = replace(CARD, mount='none', classes=(), outputs=('depth',), tasks=('depth',))
+
+    def __init__(self) -> None:
+        pass
+
+    def predict(self, image, intrinsics=None, mount=None, colour_order='rgb'):
+        depth = np.full((88, 304), 20.0 if image.min() > 100 else 5.0, np.float32)
+        return Prediction(depth, None, None, True)
+
+
+def test_kitti_window_and_submission(tmp_path: Path):
+    whole = evaluate(Bright(), OneKittiImage()).result()
+    seen = evaluate(Bright(), OneKittiImage(), window='kb', submission=tmp_path).result()
+    assert whole['depth']['abs_rel'] == pytest.approx(0.75)
+    assert seen['depth']['abs_rel'] == 0
+    written = cv2.imread(str(tmp_path / '0000000005.png'), cv2.IMREAD_UNCHANGED)
+    assert written.dtype == np.uint16 and written.shape == (375, 1242)
+    assert written[0, 0] == 0 and written[200, 600] == 20 * 256

@@ -23,6 +23,7 @@ from dense_perception.export.weights import WeightsError, load_weights
 from dense_perception.inference.backends import BackendError
 from dense_perception.inference.card import METADATA_KEY, ModelCard
 from dense_perception.inference.model_file import ModelFileError
+from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
 from dense_perception_training.baseline import per_pixel_baseline
 from dense_perception_training.datasets import (
@@ -34,7 +35,7 @@ from dense_perception_training.datasets import (
     open_dataset,
 )
 from dense_perception_training.report import markdown, rounded
-from dense_perception_training.scores import Scores
+from dense_perception_training.scores import Scores, at_size
 from dense_perception_training.validation import predict, row_of_pictures, sheet
 
 _PICTURES = 12
@@ -67,11 +68,13 @@ class Evaluation:
 
 
 def evaluate(predictor: Predictor, dataset: DenseDataset, limit: int | None = None,
-             ) -> Evaluation:
+             window: str = 'whole', submission: Path | None = None) -> Evaluation:
     """Measure a model on a dataset.
 
     :param limit: this many images, evenly spread; None = all. Images that cannot be read are
         counted as ``skipped``.
+    :param window: see ``validation.predict``.
+    :param submission: folder for depth as the KITTI server takes it, see :func:`write_kitti`.
     """
     evaluation = Evaluation()
     count = len(dataset) if limit is None else min(limit, len(dataset))
@@ -82,13 +85,15 @@ def evaluate(predictor: Predictor, dataset: DenseDataset, limit: int | None = No
             evaluation.skipped += 1
             continue
         for suffix in ('', WITHOUT) if predictor.card.takes_mount else ('',):
-            prediction = predict(predictor, item, with_mount=not suffix)
+            prediction = predict(predictor, item, not suffix, window)
             if suffix not in evaluation.scores:
                 evaluation.scores[suffix] = Scores(dataset.info, predictor.card,
                                                    prediction.metric)
             row = evaluation.scores[suffix].add(prediction, item)
             if not suffix:
                 evaluation.rows.append({'image': item.source, **row})
+                if submission is not None:
+                    write_kitti(submission, item, prediction)
                 if number in shown:
                     evaluation.pictures.append(row_of_pictures(item, prediction, predictor.card))
     if not evaluation.scores:
@@ -102,6 +107,22 @@ def _samples(dataset: DenseDataset, count: int) -> Iterator[Sample | SampleError
             yield dataset[int(index)]
         except SampleError as error:
             yield error
+
+
+def write_kitti(folder: Path, sample: Sample, prediction: Prediction) -> None:
+    """Depth as the KITTI server takes it, under the image's name.
+
+    16-bit PNG at the image's size, 256 to the metre, 0 = unknown.
+
+    :raises DatasetError: the prediction is not in metres.
+    """
+    if prediction.depth is None or not prediction.metric:
+        raise DatasetError('the KITTI server takes depth in metres, and this model gives '
+                           + ('none' if prediction.depth is None else 'relative depth'))
+    depth = at_size(prediction.depth, *sample.size)
+    values = np.clip(np.nan_to_num(depth) * 256, 0, 65535).round().astype(np.uint16)
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / f'{Path(sample.source).stem}.png'), values)
 
 
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
@@ -149,13 +170,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         predictor = open_model(args.model, args.backend)
         dataset = open_dataset(args.dataset, args.data, args.split,
                                **dict(_option(o) for o in args.option))
-        evaluation = evaluate(predictor, dataset, args.limit)
+        evaluation = evaluate(predictor, dataset, args.limit, args.window, args.kitti_submission)
         result = {'data': args.describe or f'{args.dataset} {args.split or ""}'.strip(),
                   **evaluation.result()}
         if args.train:
             train = open_dataset(args.dataset, args.train)
             result['per_pixel_baseline'] = per_pixel_baseline(train, dataset, args.limit)
-    except (ModelFileError, BackendError, WeightsError, DatasetError) as error:
+    except (ModelFileError, BackendError, WeightsError, ValueError) as error:
         raise SystemExit(f'dense-perception-eval: {error}') from None
     result = rounded(result)
     if args.out:
@@ -179,6 +200,11 @@ def _parser() -> argparse.ArgumentParser:
                         help='an option of the dataset; may be repeated')
     parser.add_argument('--backend', default='auto', help='runtime of a model file')
     parser.add_argument('--limit', type=int, help='evaluate this many images, evenly spread')
+    parser.add_argument('--window', default='whole', choices=['whole', 'kb'],
+                        help='what the model sees: the whole image, or the window of the KITTI '
+                             'benchmark (352x1216)')
+    parser.add_argument('--kitti-submission', type=Path, metavar='FOLDER',
+                        help='write depth as the KITTI server takes it')
     parser.add_argument('--train', type=Path,
                         help='the same dataset to train on, for the per-pixel baseline')
     parser.add_argument('--describe', help='what the result calls the data')

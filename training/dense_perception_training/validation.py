@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from dense_perception.geometry.mount import Mount
 from dense_perception.inference.card import UNLABELLED, ModelCard
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
+from dense_perception.metrics.crops import kb_window, put_back
 from dense_perception.viz import blend, colour_depth, depth_limits, palette
 from dense_perception_training.datasets import DenseDataset, Sample, SampleError
 from dense_perception_training.feeding import open_source
@@ -63,12 +65,29 @@ def thinned(dataset: DenseDataset, limit: int | None) -> Iterator[Sample]:
             continue
 
 
-def predict(predictor: Predictor, sample: Sample, with_mount: bool = True) -> Prediction:
-    """A prediction with everything the sample knows of its camera, or without the mount."""
+def predict(predictor: Predictor, sample: Sample, with_mount: bool = True,
+            window: str = 'whole') -> Prediction:
+    """A prediction with everything the sample knows of its camera, or without the mount.
+
+    :param window: ``whole`` image, or ``kb``: the KITTI benchmark's window alone is shown to the
+        model, as all published KITTI numbers have it; the rest of the prediction is unknown.
+    :raises ValueError: the image is smaller than the window.
+    """
     mount = None
     if with_mount and sample.gravity is not None and sample.camera_height is not None:
         mount = Mount(tuple(sample.gravity), sample.camera_height)
-    return predictor.predict(sample.image, sample.intrinsics, mount)
+    if window == 'whole':
+        return predictor.predict(sample.image, sample.intrinsics, mount)
+    rows, columns = kb_window(*sample.size)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    k = sample.intrinsics
+    prediction = predictor.predict(
+        np.ascontiguousarray(sample.image[rows, columns]),
+        k and k.cropped(columns.start, rows.start, width, height), mount)
+    depth = at_size(prediction.depth, height, width)
+    return replace(
+        prediction, labels=None, confidence=None, normals=None,
+        depth=None if depth is None else put_back(depth, (rows, columns), *sample.size))
 
 
 def headline(result: dict) -> dict[str, float]:

@@ -1,0 +1,60 @@
+"""Every recipe that comes with the package fits the models, datasets, transforms and losses."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+torch = pytest.importorskip('torch', reason='training needs torch')
+
+from dense_perception_training.datasets import dataset_info  # noqa: E402
+from dense_perception_training.datasets.registry import _entry  # noqa: E402
+from dense_perception_training.losses import Criterion  # noqa: E402
+from dense_perception_training.optimiser import make_optimiser  # noqa: E402
+from dense_perception_training.recipe import CONFIGS, Recipe  # noqa: E402
+from dense_perception_training.transforms import Chain  # noqa: E402
+
+from dense_perception.models import model_entry  # noqa: E402
+from dense_perception.models.complexity import meta_model  # noqa: E402
+
+RECIPES = sorted(path.stem for path in CONFIGS.glob('*.yaml'))
+NEEDS = {'depth': 'depth', 'segmentation': 'logits'}
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_recipe_fits(name: str):
+    recipe = Recipe.load(name)
+    model = meta_model(recipe.model.name, **recipe.model.options)
+    stage = recipe.stages[0]
+    multiple = model_entry(recipe.model.name).input.multiple
+    assert stage.height % multiple == 0 and stage.width % multiple == 0
+    for source in (*recipe.sources, *recipe.validation):
+        info = dataset_info(source.dataset)
+        assert source.split in (info.splits or (None,))
+        known = inspect.signature(_entry(source.dataset).opener).parameters
+        assert set(source.options) <= set(known), source
+    Chain.from_config(recipe.transforms)
+    plain = [{k: v for k, v in loss.items() if k != 'balance'} for loss in recipe.losses]
+    criterion = Criterion.from_config(plain)
+    make_optimiser(model, recipe.optimiser)
+    # The losses find what they compare, at the stage's size.
+    x = torch.zeros(1, model.in_chans, stage.height, stage.width, device='meta')
+    outputs = model.train()(torch.cat([x, x]))
+    batch = {'depth': torch.zeros(2, stage.height, stage.width, device='meta'),
+             'labels': torch.zeros(2, stage.height, stage.width, dtype=torch.int64,
+                                   device='meta'),
+             'known': torch.zeros(2, device='meta'), 'camera_height': torch.ones(2, device='meta'),
+             'true_height': torch.ones(2, device='meta')}
+    assert outputs and set(outputs) <= {'depth', 'logits', 'aux_logits'}
+    for term in criterion.terms:
+        wanted = 'labels' if 'cross_entropy' in term.name else 'depth'
+        assert wanted in batch
+        assert ('logits' if wanted == 'labels' else 'depth') in outputs, term.name
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_recipe_says_what_it_reproduces_and_what_was_run(name: str):
+    head = (CONFIGS / f'{name}.yaml').read_text().split('model:')[0]
+    assert 'Table' in head or 'xnet_small' in name or 'published' in head
+    assert name == 'xnet_small' or 'ever run' in head
