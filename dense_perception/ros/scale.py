@@ -72,7 +72,8 @@ class Scaler:
                  transforms: Transforms) -> None:
         self._parameters = parameters
         self._convention = card.depth_convention
-        self._ground_ids = [c.id for c in card.classes if c.name.lower() in FLAT_CLASSES]
+        self._is_ground = np.zeros(256, bool)  # by class id
+        self._is_ground[[c.id for c in card.classes if c.name.lower() in FLAT_CLASSES]] = True
         names = _sources(parameters) if may_scale(parameters, card) else ()
         self._filters = {name: ScaleFilter(parameters['scale.smoothing'], parameters['scale.hold'])
                          for name in names}
@@ -147,8 +148,8 @@ class Scaler:
                    reading: MountReading) -> tuple[np.ndarray, np.ndarray]:
         if reading.mount is None:
             raise AlignmentError(f"the camera's mount is unknown ({reading.problem})")
-        ground = np.isin(prediction.labels, self._ground_ids) \
-            if self._ground_ids and prediction.labels is not None else None
+        ground = self._is_ground[prediction.labels] \
+            if self._is_ground.any() and prediction.labels is not None else None
         return ground_samples(prediction.depth, intrinsics, reading.mount, ground)
 
 
