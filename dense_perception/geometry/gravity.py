@@ -54,9 +54,9 @@ class GravityFilter:
         A sample that is not finite or not newer than the last is left out; after a gap of half a
         second, or when time runs backwards by more, the filter starts anew.
         """
-        force, rate = np.asarray(acceleration, float), np.asarray(angular_velocity, float)
-        if not (np.isfinite(force).all() and np.isfinite(rate).all() and math.isfinite(time_s)):
+        if not all(map(math.isfinite, (time_s, *acceleration, *angular_velocity))):
             return
+        force = np.array(acceleration, float)
         elapsed = time_s - self._time_s
         if self._force is None or abs(elapsed) > _LONGEST_GAP_S:
             self._forget()
@@ -65,19 +65,18 @@ class GravityFilter:
         if elapsed <= 0:
             return
         self._time_s = time_s
-        # A vector fixed in the world turns the other way round in the body.
-        turned = self._force + elapsed * np.cross(self._force, rate)
+        turned = _turned(self._force, angular_velocity, elapsed)
         self._samples += 1
         # At first the plain mean, so that the first sample counts no more than the others.
         share = max(_share(elapsed, _AVERAGED_S), 1 / self._samples)
         self._force = turned + share * (force - turned)
         if self._down is not None:
-            down = self._down + elapsed * np.cross(self._down, rate)
-            self._down = down / np.linalg.norm(down)
+            down = _turned(self._down, angular_velocity, elapsed)
+            self._down = down / math.sqrt(down @ down)
         self._correct(self._force, elapsed)
 
     def _correct(self, force: np.ndarray, elapsed: float) -> None:
-        norm = float(np.linalg.norm(force))
+        norm = math.sqrt(force @ force)
         if abs(norm - STANDARD_GRAVITY) > _GATE * STANDARD_GRAVITY:
             self._loud_s = self._time_s
         if self._time_s - self._loud_s < _QUIET_S:
@@ -89,6 +88,12 @@ class GravityFilter:
         else:
             self._down = self._down + _share(elapsed, self._time_constant) * (
                 measured - self._down)
+
+
+def _turned(vector: np.ndarray, rate: Sequence[float], elapsed: float) -> np.ndarray:
+    """A vector fixed in the world, in a body that turns: vector + elapsed * (vector x rate)."""
+    (x, y, z), (p, q, r) = vector.tolist(), rate
+    return vector + elapsed * np.array((y * r - z * q, z * p - x * r, x * q - y * p))
 
 
 def _share(elapsed: float, time_constant: float) -> float:
