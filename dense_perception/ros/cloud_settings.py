@@ -103,13 +103,16 @@ def unsuited(card: names.ModelCard, values: Values) -> str | None:
 
 def ground_split(card: names.ModelCard, ground: Sequence[str],
                  ignored: Sequence[str]) -> GroundSplit:
-    """The split by the classes of a model.
+    """The split by the classes of a model."""
+    ground_ids, ignored_ids = class_ids(card, ground), class_ids(card, ignored)
+    return GroundSplit(ground=ground_ids, ignored=ignored_ids - ground_ids,
+                       obstacles={c.id for c in card.classes} - ground_ids - ignored_ids)
+
+
+def class_ids(card: names.ModelCard, wanted: Sequence[str]) -> set[int]:
+    """Ids of a model's classes of these names.
 
     A class goes by its name up to the first comma ("road, route" is a road), whatever the case.
     """
-    named = [(c.name.split(',')[0].strip().lower(), c.id) for c in card.classes]
-    ground, ignored = ([name.lower() for name in group] for group in (ground, ignored))
-    return GroundSplit(
-        ground=[i for name, i in named if name in ground],
-        ignored=[i for name, i in named if name in ignored and name not in ground],
-        obstacles=[i for name, i in named if name not in ground and name not in ignored])
+    wanted = [name.lower() for name in wanted]
+    return {c.id for c in card.classes if c.name.split(',')[0].strip().lower() in wanted}

@@ -9,7 +9,7 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from dense_perception.geometry.camera import Intrinsics
-from dense_perception.inference.card import ModelCard
+from dense_perception.inference.card import OUTPUT_DEPTH, ModelCard
 from dense_perception.inference.prediction import Prediction
 from dense_perception.ros import mount, scale
 from dense_perception.ros.conditions import Conditions, Level
@@ -33,7 +33,8 @@ class Metres:
         self._conditions = conditions
         self._mount = MountReading(None)
         self._intrinsics: Intrinsics | None = None
-        self._asks_mount = card.takes_mount or scale.needs_mount(parameters, card)
+        # For the network, for the scale, and to tell ground from obstacles.
+        self._asks_mount = OUTPUT_DEPTH in card.outputs
         needed = (self._asks_mount and mount.needs_transforms(parameters)
                   or scale.needs_transforms(parameters, card))
         transforms = transforms or (open_transforms(node) if needed else NoTransforms())
@@ -74,8 +75,9 @@ class Metres:
             f'{reading.problem}'))
         if reading.source == scale.POINTS:
             return reading.source
-        mounted = self._mount.source if self._intrinsics else ''
-        return f'{reading.source}:{mounted}' if reading.source else mounted
+        if reading.source == scale.GROUND:
+            return f'{reading.source}:{self._mount.source}'
+        return self._mount.source if self._takes_mount and self._intrinsics else ''
 
     def describe(self) -> dict[str, str]:
         """Diagnostics values of the last frame's scale."""

@@ -20,6 +20,7 @@ from dense_perception.geometry.scale import (
 from dense_perception.geometry.scale_filter import ScaleFilter
 from dense_perception.inference.card import OUTPUT_DEPTH, ModelCard
 from dense_perception.inference.prediction import Prediction
+from dense_perception.ros.cloud_settings import class_ids
 from dense_perception.ros.mount import MountReading
 from dense_perception.ros.parameters import Declaration, Parameters
 from dense_perception.ros.scale_points import PointsUnavailable, ScalePoints
@@ -41,9 +42,6 @@ PARAMETERS = (
                 'be found.', minimum=0.0, maximum=3600.0),
     Declaration('scale.max_age', 0.3, 'Seconds by which points may be older or newer than the '
                 'image.', minimum=0.0, maximum=60.0, dynamic=True))
-
-FLAT_CLASSES = frozenset({'ground', 'floor', 'road', 'sidewalk', 'pavement'})
-"""Names of classes that are taken for flat ground."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +69,7 @@ class Scaler:
     def __init__(self, node: Node, parameters: Parameters, card: ModelCard,
                  transforms: Transforms) -> None:
         self._parameters = parameters
-        self._convention = card.depth_convention
-        self._is_ground = np.zeros(256, bool)  # by class id
-        self._is_ground[[c.id for c in card.classes if c.name.lower() in FLAT_CLASSES]] = True
+        self._card = card
         names = _sources(parameters) if may_scale(parameters, card) else ()
         self._filters = {name: ScaleFilter(parameters['scale.smoothing'], parameters['scale.hold'])
                          for name in names}
@@ -126,7 +122,8 @@ class Scaler:
             try:
                 samples = self._to_points(prediction, header, seen_by) if source == POINTS \
                     else self._to_ground(prediction, seen_by, mount)
-                ambiguity = 'scale' if self._convention == 'metric' else self._convention
+                convention = self._card.depth_convention
+                ambiguity = 'scale' if convention == 'metric' else convention
                 found: Alignment | str = align(
                     *samples, ambiguity, self._parameters['scale.min_inliers'],
                     nothing_beyond=source == GROUND)
@@ -148,8 +145,12 @@ class Scaler:
                    reading: MountReading) -> tuple[np.ndarray, np.ndarray]:
         if reading.mount is None:
             raise AlignmentError(f"the camera's mount is unknown ({reading.problem})")
-        ground = self._is_ground[prediction.labels] \
-            if self._is_ground.any() and prediction.labels is not None else None
+        ground = None
+        ids = class_ids(self._card, self._parameters['obstacles.ground_classes'])
+        if ids and prediction.labels is not None:
+            is_ground = np.zeros(256, bool)
+            is_ground[list(ids)] = True
+            ground = is_ground[prediction.labels]
         return ground_samples(prediction.depth, intrinsics, reading.mount, ground)
 
 
@@ -158,11 +159,6 @@ def may_scale(parameters: Parameters, card: ModelCard) -> bool:
     relative = card.depth_convention != 'metric' or card.takes_mount
     return OUTPUT_DEPTH in card.outputs and bool(_sources(parameters)) and (
         relative or parameters['scale.source'] != 'auto')
-
-
-def needs_mount(parameters: Parameters, card: ModelCard) -> bool:
-    """Whether a Scaler with these parameters has to know how the camera is mounted."""
-    return may_scale(parameters, card) and GROUND in _sources(parameters)
 
 
 def needs_transforms(parameters: Parameters, card: ModelCard) -> bool:

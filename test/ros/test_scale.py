@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.mount import Mount
 from dense_perception.inference.prediction import Prediction
-from dense_perception.ros import metres
+from dense_perception.ros import cloud_settings, metres
 from dense_perception.ros.mount import MountReading
 from dense_perception.ros.parameters import Parameters
 from dense_perception.ros.scale import Scaler, may_scale
@@ -32,6 +32,7 @@ UNKNOWN = MountReading(None, problem='nobody said')
 OPTICAL = 'camera_optical_frame'
 DEPTH = np.fmin(MOUNT.ground_depth(CAMERA), 30).astype(np.float32)
 DEPTH[20:44, 30:50] = np.minimum(DEPTH[20:44, 30:50], 1.4)  # a box
+PARAMETERS = (*metres.PARAMETERS, *cloud_settings.PARAMETERS)
 IMAGE = Header(stamp=stamp_of(100), frame_id=OPTICAL)
 
 
@@ -52,7 +53,7 @@ def scaler(graph: Graph, source: str, model=None, **values: object) -> Scaler:
     overrides = {'source': source, 'smoothing': 0.0, 'hold': 0.0} | values
     node = rclpy.create_node('scaler', context=graph.node.context, parameter_overrides=[
         Parameter(f'scale.{name}', value=value) for name, value in overrides.items()])
-    return Scaler(node, Parameters(node, metres.PARAMETERS), model or card(), LidarTransforms())
+    return Scaler(node, Parameters(node, PARAMETERS), model or card(), LidarTransforms())
 
 
 def said(depth: np.ndarray = DEPTH, convention: str = 'inverse_affine',
@@ -99,7 +100,7 @@ def test_ground_labels_of_the_model_are_used(graph: Graph):
     scaling = scaler(graph, 'ground')
     ours = scaling.apply(said(crowded, labels=labels), IMAGE, CAMERA, KNOWN)
     np.testing.assert_allclose(ours.depth, crowded, rtol=1e-2)
-    blind = scaler(graph, 'ground', card(classes=(replace(card().classes[0], name='grass'),
+    blind = scaler(graph, 'ground', card(classes=(replace(card().classes[0], name='lawn'),
                                                   card().classes[1])))
     assert not blind.apply(said(crowded, labels=labels), IMAGE, CAMERA, KNOWN).metric
     assert 'too few samples agree' in blind.reading.problem
@@ -208,7 +209,7 @@ def test_a_scale_is_held_and_the_frame_says_so(graph: Graph):
 def test_what_may_become_metric(graph: Graph, source: str, model, expected: bool):
     node = rclpy.create_node('parameters', context=graph.node.context,
                              parameter_overrides=[Parameter('scale.source', value=source)])
-    assert may_scale(Parameters(node, metres.PARAMETERS), model) == expected
+    assert may_scale(Parameters(node, PARAMETERS), model) == expected
 
 
 def test_clouds_of_other_layouts():
@@ -233,7 +234,7 @@ def test_clouds_of_other_layouts():
 
 def test_no_transforms_is_a_reason(graph: Graph):
     node = rclpy.create_node('scaler', context=graph.node.context)
-    scaling = Scaler(node, Parameters(node, metres.PARAMETERS), card(), NoTransforms())
+    scaling = Scaler(node, Parameters(node, PARAMETERS), card(), NoTransforms())
     scaling._points._on_cloud(points_message(seen(), 100, 'lidar'))
     assert not scaling.apply(said(), IMAGE, CAMERA, UNKNOWN).metric
     assert 'tf2_ros is not installed' in scaling.reading.problem
