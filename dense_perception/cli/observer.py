@@ -23,8 +23,9 @@ from dense_perception.ros.mount import mount_from_message
 from dense_perception.ros.qos import LATCHED
 from dense_perception_msgs.msg import CameraMount, InferenceStatus
 
-IMAGE, DEPTH, RELATIVE, MASK, CLOUD = (
-    'image', 'depth/image_rect', 'depth/relative', 'segmentation/mask', 'depth/points')
+IMAGE, DEPTH, RELATIVE, MASK, CLOUD, OBSTACLES = (
+    'image', 'depth/image_rect', 'depth/relative', 'segmentation/mask', 'depth/points',
+    'depth/obstacles')
 TRUE_DEPTH, TRUE_MASK = 'ground_truth/depth', 'ground_truth/mask'
 INFO = 'depth/camera_info'
 OUTPUTS = (DEPTH, RELATIVE, INFO, MASK, CLOUD)
@@ -32,9 +33,9 @@ OUTPUTS = (DEPTH, RELATIVE, INFO, MASK, CLOUD)
 STATUS = 'perception/status'
 
 _TYPES = dict.fromkeys((IMAGE, DEPTH, RELATIVE, MASK, TRUE_DEPTH, TRUE_MASK), Image)
-_TYPES |= {CLOUD: PointCloud2, INFO: CameraInfo}
+_TYPES |= {CLOUD: PointCloud2, OBSTACLES: PointCloud2, INFO: CameraInfo}
 # The source runs ahead of the outputs by the latency, so its messages are kept for longer.
-_KEPT = dict.fromkeys(OUTPUTS, 4) | dict.fromkeys((IMAGE, TRUE_DEPTH, TRUE_MASK), 16)
+_KEPT = dict.fromkeys((*OUTPUTS, OBSTACLES), 4) | dict.fromkeys((IMAGE, TRUE_DEPTH, TRUE_MASK), 16)
 _STATUSES_TO_WAIT = 3
 
 Stamp = tuple[int, int]
@@ -47,7 +48,7 @@ class Sample:
     ``seconds``: since the first output. ``image``: uint8 RGB. ``depth``, ``true_depth``: float32,
     NaN = unknown, metres (``depth`` only if ``metric``). ``labels``, ``true_labels``: uint8.
     ``intrinsics``: of ``depth``. ``mount``: as ``camera_mount`` said at the image's time.
-    ``points``: structured (H, W), see ``geometry.cloud``.
+    ``points``: structured (H, W), see ``geometry.cloud``; ``obstacles``: likewise, (1, N).
     """
 
     seconds: float
@@ -60,6 +61,7 @@ class Sample:
     points: np.ndarray | None
     true_depth: np.ndarray | None
     true_labels: np.ndarray | None
+    obstacles: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,8 @@ class Observer:
         found = {topic: kept[stamp] for topic, kept in self._kept.items() if stamp in kept}
         speaking = {topic for topic, kept in self._kept.items() if kept}
         # What the source sends is there before the outputs, or never comes.
-        due = speaking & {MASK, INFO, *((DEPTH, CLOUD) if frame.metric else (RELATIVE,))}
+        depth = {DEPTH, CLOUD, OBSTACLES} if frame.metric else {RELATIVE}
+        due = speaking & (depth | {MASK, INFO})
         late = len(self.frames) - index >= _STATUSES_TO_WAIT
         if not found.keys() >= due and not late:
             return False
@@ -239,7 +242,7 @@ def _decode(seconds: float, found: dict[str, bytes], mount: Mount | None) -> Sam
         seconds=seconds, image=image if order == 'rgb' else np.ascontiguousarray(image[..., ::-1]),
         depth=plane(RELATIVE, np.float32) if depth is None else depth, metric=depth is not None,
         intrinsics=_intrinsics(messages.get(INFO)), mount=mount, labels=plane(MASK, np.uint8),
-        points=_points(messages[CLOUD]) if CLOUD in messages else None,
+        points=_points(messages.get(CLOUD)), obstacles=_points(messages.get(OBSTACLES)),
         true_depth=plane(TRUE_DEPTH, np.float32), true_labels=plane(TRUE_MASK, np.uint8))
 
 
@@ -247,7 +250,9 @@ def _intrinsics(info: CameraInfo | None) -> Intrinsics | None:
     return info and intrinsics_from_info(info, info.width, info.height, rectified=False)
 
 
-def _points(msg: PointCloud2) -> np.ndarray:
+def _points(msg: PointCloud2 | None) -> np.ndarray | None:
+    if msg is None:
+        return None
     kinds = {2: 'u1', 7: '<f4'}  # sensor_msgs/PointField: UINT8, FLOAT32
     dtype = np.dtype({'names': [field.name for field in msg.fields],
                       'formats': [kinds[field.datatype] for field in msg.fields],

@@ -12,9 +12,9 @@ import numpy as np
 class ObstacleGrid:
     """Square cells on the ground ahead of a camera, and what is an obstacle in them.
 
-    ``cell``: edge in metres. ``reach``: metres ahead and to either side. A point is an obstacle
-    if it is between ``low`` and ``high`` metres above the ground, and ground if it is at most
-    ``low`` above or below it. ``least_points``: fewer points say nothing about a cell.
+    ``cell``: edge in metres. ``reach``: metres ahead and to either side. In truth a point is an
+    obstacle if it is between ``low`` and ``high`` metres above the ground, and ground if it is at
+    most ``low`` above or below it. ``least_points``: fewer points say nothing about a cell.
 
     :raises ValueError: a cell that is not positive or does not fit into the reach, or heights
         that are not 0 <= low < high.
@@ -33,9 +33,9 @@ class ObstacleGrid:
         if not 0 <= self.low < self.high:
             raise ValueError(f'heights {self.low}..{self.high} m must be 0 <= low < high')
 
-    def classify(self, ahead: np.ndarray, right: np.ndarray,
-                 height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What points say about the cells.
+    def truth(self, ahead: np.ndarray, right: np.ndarray,
+              height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the points of a true depth image say about the cells.
 
         A cell is *occupied* with at least ``least_points`` obstacle points, and *free* with at
         least as many ground points and no obstacle point.
@@ -44,19 +44,24 @@ class ObstacleGrid:
         :param right: likewise, to the right. :param height: likewise, above the ground.
         :return: occupied and free, bool (rows ahead, columns from left to right).
         """
-        rows = int(self.reach / self.cell + 1e-9)
         with np.errstate(invalid='ignore'):
-            row, column = np.floor(ahead / self.cell), np.floor(right / self.cell) + rows
-            inside = (row >= 0) & (row < rows) & (column >= 0) & (column < 2 * rows)
-            obstacle = inside & (height > self.low) & (height <= self.high)
-            ground = inside & (np.abs(height) <= self.low)
-
-        def count(points: np.ndarray) -> np.ndarray:
-            cells = row[points].astype(np.int64) * 2 * rows + column[points].astype(np.int64)
-            return np.bincount(cells, minlength=2 * rows * rows).reshape(rows, 2 * rows)
-
-        obstacles, grounds = count(obstacle), count(ground)
+            obstacle = (height > self.low) & (height <= self.high)
+            ground = np.abs(height) <= self.low
+        obstacles = self._count(ahead[obstacle], right[obstacle])
+        grounds = self._count(ahead[ground], right[ground])
         return obstacles >= self.least_points, (grounds >= self.least_points) & (obstacles == 0)
+
+    def marked(self, ahead: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Cells with at least ``least_points`` of these points, bool as in ``truth``."""
+        return self._count(ahead, right) >= self.least_points
+
+    def _count(self, ahead: np.ndarray, right: np.ndarray) -> np.ndarray:
+        rows = int(self.reach / self.cell + 1e-9)
+        row, column = np.floor(ahead / self.cell), np.floor(right / self.cell) + rows
+        with np.errstate(invalid='ignore'):
+            inside = (row >= 0) & (row < rows) & (column >= 0) & (column < 2 * rows)
+        cells = row[inside].astype(np.int64) * 2 * rows + column[inside].astype(np.int64)
+        return np.bincount(cells, minlength=2 * rows * rows).reshape(rows, 2 * rows)
 
 
 class ObstacleAccuracy:

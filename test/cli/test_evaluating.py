@@ -12,6 +12,7 @@ from dense_perception.cli.evaluating.pictures import EvaluationSheet
 from dense_perception.cli.evaluating.scores import Scores
 from dense_perception.cli.observer import Sample
 from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.cloud import CloudBuilder
 from dense_perception.geometry.mount import Mount
 from dense_perception.metrics import ObstacleGrid
 
@@ -23,13 +24,16 @@ BOX = np.where(np.arange(80) > 60, np.fmin(GROUND, 1.2), GROUND).astype(np.float
 
 
 def sample(depth: np.ndarray, truth: np.ndarray, **changes: object) -> Sample:
+    """A frame whose obstacles are what its depth has 0.1 m and more above the ground."""
+    points = CloudBuilder().build(depth, CAMERA)
+    height = MOUNT.height - depth * MOUNT.descent(CAMERA)
     values = Sample(0.0, np.zeros((60, 80, 3), np.uint8), depth, True, CAMERA, MOUNT, None, None,
-                    truth, None)
+                    truth, None, points[height > 0.1][None])
     return replace(values, **changes)
 
 
-def scores(calibrated: bool = True, mount: Mount | None = None, **card: object) -> Scores:
-    return Scores(plane_card(60, 80, **card), ObstacleGrid(), calibrated, mount)
+def scores(calibrated: bool = True, by_hand: Mount | None = None, **card: object) -> Scores:
+    return Scores(plane_card(60, 80, **card), ObstacleGrid(), calibrated, by_hand)
 
 
 def test_a_wall_is_marked_or_missed() -> None:
@@ -48,7 +52,7 @@ def test_a_wall_is_marked_or_missed() -> None:
 def test_metres_count_only_where_metres_can_be_known() -> None:
     for calibrated, metric in ((False, True), (True, False)):
         found = scores(calibrated)
-        found.add(sample(2 * BOX, BOX, metric=metric))
+        found.add(sample(2 * BOX, BOX, metric=metric, obstacles=None))
         result = found.result()
         assert result['depth_metric'] is None and result['obstacles'] is None
         assert result['depth_aligned']['median']['abs_rel'] == pytest.approx(0, abs=1e-4)
@@ -68,7 +72,7 @@ def test_relative_output_is_aligned_as_its_model_needs() -> None:
 
 def test_a_mount_given_by_hand_goes_first() -> None:
     wrong = Mount.from_pitch_roll(0.3, 0.0, 5.0)
-    found = scores(mount=MOUNT)
+    found = scores(by_hand=MOUNT)
     found.add(sample(BOX, BOX, mount=wrong))
     assert found.result()['obstacles']['occupied_cells'] > 0
     assert scores().cells(sample(BOX, BOX, mount=None)) is None

@@ -17,7 +17,7 @@ from dense_perception_msgs.msg import InferenceStatus
 TYPES = {'image': Image, 'camera_info': CameraInfo,
          **{topic.replace('~', 'perception'): kind
             for topic, kind in message_types(plane_card(), may_scale=True).items()}}
-SHOWN = {'image', 'depth/image_rect', 'segmentation/mask', 'depth/points'}
+SHOWN = {'image', 'depth/coloured', 'segmentation/overlay', 'depth/points', 'depth/obstacles'}
 
 
 def test_rviz() -> None:

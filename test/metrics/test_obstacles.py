@@ -14,7 +14,7 @@ def points(*places: tuple[float, float, float], times: int = 3) -> tuple[np.ndar
 
 
 def test_points_fall_into_their_cells() -> None:
-    occupied, free = GRID.classify(*points(
+    occupied, free = GRID.truth(*points(
         (0.1, -1.9, 0.5), (1.9, 0.1, 1.9), (0.6, 0.6, 0.05), (0.6, 1.1, -0.1)))
     assert occupied.shape == free.shape == (4, 8)
     assert np.argwhere(occupied).tolist() == [[0, 0], [3, 4]]
@@ -26,16 +26,16 @@ def test_points_fall_into_their_cells() -> None:
     (1.0, 0.0, 2.1), (1.0, 0.0, -0.2),  # a lamp, a hole
     (np.nan, 0.0, 0.5), (1.0, 0.0, np.nan)])
 def test_other_points_say_nothing(place: tuple[float, float, float]) -> None:
-    occupied, free = GRID.classify(*points(place))
+    occupied, free = GRID.truth(*points(place))
     assert not occupied.any() and not free.any()
 
 
 def test_few_points_say_nothing_but_deny_that_a_cell_is_free() -> None:
-    occupied, free = GRID.classify(*points((1.0, 0.1, 0.5), times=2))
+    occupied, free = GRID.truth(*points((1.0, 0.1, 0.5), times=2))
     assert not occupied.any() and not free.any()
     ground, speck = points((1.0, 0.1, 0.0), times=9), points((1.0, 0.1, 0.5), times=1)
     both = [np.concatenate(pair) for pair in zip(ground, speck)]
-    assert not any(cells.any() for cells in GRID.classify(*both))
+    assert not any(cells.any() for cells in GRID.truth(*both))
 
 
 def test_a_neighbour_is_near_enough() -> None:
@@ -54,6 +54,13 @@ def test_a_neighbour_is_near_enough() -> None:
     accuracy.add(at((3, 7)), occupied, free)
     assert accuracy.result() == {'false_mark': 1 / 8, 'false_clear': 2 / 4, 'free_cells': 8,
                                  'occupied_cells': 4}
+
+
+def test_marks_need_points_enough() -> None:
+    ahead, right, _ = points((0.6, 0.1, 0.0), (1.6, -1.1, 0.0), times=3)
+    marked = GRID.marked(ahead[:-1], right[:-1])
+    assert np.argwhere(marked).tolist() == [[1, 4]]
+    assert not GRID.marked(np.empty(0), np.empty(0)).any()
 
 
 @pytest.mark.parametrize('wrong', [{'cell': 0.0}, {'cell': 3.0, 'reach': 2.0}, {'low': 2.0},

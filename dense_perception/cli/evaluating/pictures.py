@@ -74,7 +74,7 @@ class EvaluationSheet:
 def _of_truth(sample: Sample) -> Sample:
     """The truth in the place of the outputs."""
     return replace(sample, depth=sample.true_depth, metric=True, labels=sample.true_labels,
-                   true_depth=None, true_labels=None, points=None)
+                   true_depth=None, true_labels=None)
 
 
 def _error_tile(sample: Sample) -> Tile | None:

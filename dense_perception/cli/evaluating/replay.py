@@ -18,7 +18,7 @@ from dense_perception.sources.bag import Bag
 from dense_perception.sources.base import Lens, SourceError
 from dense_perception.sources.opening import DEMO_CLIP
 
-_TOPICS = (topics.IMAGE, *topics.OUTPUTS, topics.TRUE_DEPTH, topics.TRUE_MASK)
+_TOPICS = (topics.IMAGE, *topics.OUTPUTS, topics.OBSTACLES, topics.TRUE_DEPTH, topics.TRUE_MASK)
 _QUIET_S = 1.0
 _SILENCE = 'no image comes on'
 

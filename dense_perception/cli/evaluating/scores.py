@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from dense_perception import viz
@@ -26,7 +27,7 @@ _DEPTH = ('abs_rel', 'd1', 'rmse', 'si_log', 'coverage')
 class Scores:
     """Accuracy of depth, masks and obstacles.
 
-    Depth is compared at the resolution of the truth, obstacles at that of the output.
+    Depth and masks are compared at the resolution of the truth.
 
     :param card: of the model that ran.
     :param calibrated: whether the recording has intrinsics: without, metres mean nothing.
@@ -58,18 +59,21 @@ class Scores:
         self.frames += sample.true_depth is not None or sample.true_labels is not None
 
     def cells(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Cells that the depth marks, and the truth's occupied and free ones, or None.
+        """Cells that ``depth/obstacles`` marks, and the truth's occupied and free ones.
 
-        None without metric depth, truth or mount.
+        None without obstacles, truth or mount.
         """
-        mount = self._mount or sample.mount
-        if not (self._calibrated and sample.metric and mount and sample.intrinsics) \
-                or sample.depth is None or sample.true_depth is None:
+        mount, camera = self._mount or sample.mount, sample.intrinsics
+        if not (self._calibrated and mount and camera) or sample.obstacles is None \
+                or sample.true_depth is None:
             return None
-        marked, _ = self._classify(sample.depth, sample.intrinsics, mount)
-        occupied, free = self._classify(like(sample.true_depth, sample.depth),
-                                        sample.intrinsics, mount)
-        return marked, occupied, free
+        to_level = np.float32(viz.level_axes(mount.down))
+        points = np.stack([sample.obstacles[axis].ravel() for axis in 'xyz'])
+        right, _, ahead = to_level @ points
+        # The truth at the resolution of the output, so that as many points speak for a cell.
+        z = cv2.resize(sample.true_depth, (camera.width, camera.height),
+                       interpolation=cv2.INTER_NEAREST_EXACT)
+        return (self._grid.marked(ahead, right), *self._truth(z, camera, mount, to_level))
 
     def result(self) -> dict[str, Any]:
         """Every number; None where nothing could be compared."""
@@ -95,13 +99,12 @@ class Scores:
         self._aligned.setdefault(alignment, DepthAccuracy(replace(
             protocol(self._card), alignment=alignment))).add(depth, truth)
 
-    def _classify(self, depth: np.ndarray, intrinsics: Intrinsics,
-                  mount: Mount) -> tuple[np.ndarray, np.ndarray]:
-        across, down = intrinsics.ray_slopes()
+    def _truth(self, depth: np.ndarray, camera: Intrinsics, mount: Mount,
+               to_level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         z = np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(np.nan))
-        right, _, ahead = (row[0] * z * across + row[1] * z * down[:, None] + row[2] * z
-                           for row in viz.level_axes(mount.down))
-        return self._grid.classify(ahead, right, mount.height - z * mount.descent(intrinsics))
+        x, y = camera.ray_slopes()
+        right, below, ahead = np.tensordot(to_level, np.stack([z * x, z * y[:, None], z]), 1)
+        return self._grid.truth(ahead, right, mount.height - below)
 
 
 def _rounded(result: dict[str, float] | None) -> dict[str, float | None] | None:
