@@ -13,7 +13,8 @@ BENCHMARKS = {
     'cloud': 'building an organised cloud against other ways to do it',
     'rectification': 'undoing the lens of an image on its way to the network',
     'scale': 'where metres come from on a nodding camera, and how good they are',
-    'model': 'the network alone, with several runtime options',
+    'model': 'one model file alone, with several runtime options',
+    'models': 'networks side by side: variants with random weights',
 }
 
 

@@ -14,6 +14,7 @@ from helpers.plane_model import write_plane_model
 
 from dense_perception.cli.benchmarks.cloud import plain_numpy
 from dense_perception.cli.benchmarks.sensors import follow
+from dense_perception.cli.main import main
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.cloud import CloudBuilder
 from dense_perception.geometry.mount import Mount
@@ -76,6 +77,36 @@ def test_simulated_imu_is_followed_within_two_degrees():
     angles = [np.degrees(np.arccos(min(1, np.dot(a.down, b.down))))
               for a, b in zip(found[9:], mounts[9:])]
     assert max(angles) < 3 and np.mean(angles) < 1.5
+
+
+@pytest.mark.parametrize(('rivals', 'where', 'inputs'), [
+    (['xnet_small', 'depth_anything_v2_small'], ('--image-size', '64x48'), ['320x256', '686x518']),
+    (['xnet_small'], ('--size', '64x96', '--runtime', 'onnxruntime'), ['96x64'])])
+def test_networks_run_side_by_side(rivals: list[str], where: tuple[str, ...], inputs: list[str],
+                                   capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip('torch', reason='variants need torch')
+    assert main(['benchmark', 'models', '--models', ','.join(rivals), '--rounds', '1',
+                 '--threads', '1', '--device', 'cpu', '--json', *where]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result['results']) == rivals and 'cores' in result['hardware']
+    assert [found['input'] for found in result['results'].values()] == inputs
+    first = result['results']['xnet_small']
+    assert first['time_ratio'] == 1 and first['params'] == 4_469_785
+    for found in result['results'].values():
+        assert found['time_ratio'] == pytest.approx(found['p50_ms'] / first['p50_ms'])
+        assert found['gmacs'] >= first['gmacs'] > 0
+
+
+@pytest.mark.parametrize(('arguments', 'reason'), [
+    (('--models', 'xnet_smal'), 'did you mean'),
+    (('--models', 'xnet_small,depth_anything_v2_small', '--size', '200x460'), 'take 224x448'),
+    (('--image-size', '640'), 'not a size'),
+    (('--runtime', 'onnxruntime', '--device', 'cuda'), 'computes on the CPU')])
+def test_rivals_that_cannot_run_together_are_refused(
+        arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip('torch', reason='variants need torch')
+    assert main(['benchmark', 'models', '--models', 'xnet_small', *arguments]) == 1
+    assert reason in capsys.readouterr().err
 
 
 def test_pipeline_benchmark_measures_a_real_graph(tmp_path: Path):

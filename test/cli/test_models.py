@@ -28,7 +28,8 @@ def on_a_robot(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_list_as_json_has_exact_figures(capsys: pytest.CaptureFixture[str]):
     pytest.importorskip('torch', reason='variants need torch')
-    models = {m['name']: m for m in json.loads(output(capsys, 'list', f'{TINY_PAIR[:-1]}?', '--json'))}
+    found = json.loads(output(capsys, 'list', f'{TINY_PAIR[:-1]}?', '--json'))
+    models = {model['name']: model for model in found}
     assert models.keys() == {TINY_PAIR}
     pair = models[TINY_PAIR]
     assert pair['params'] == 66_413_953  # counted from the paper's description with timm

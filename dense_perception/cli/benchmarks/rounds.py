@@ -9,15 +9,15 @@ import numpy as np
 
 
 def take_turns(rivals: Mapping[str, Callable[[], object]], rounds: int,
-               calls_per_turn: int = 5) -> dict[str, dict[str, float]]:
+               calls_per_turn: int = 5, warm_ups: int = 2) -> dict[str, dict[str, float]]:
     """Median and 95th percentile of each rival's calls, in milliseconds.
 
-    :param rivals: name -> the call to time; each is called twice before, untimed.
+    :param rivals: name -> the call to time; each is called ``warm_ups`` times before, untimed.
     """
     times: dict[str, list[float]] = {name: [] for name in rivals}
     for call in rivals.values():
-        call()
-        call()
+        for _ in range(warm_ups):
+            call()
     for _ in range(rounds):
         for name, call in rivals.items():
             for _ in range(calls_per_turn):
