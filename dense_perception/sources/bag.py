@@ -26,8 +26,6 @@ _MOUNT = 'dense_perception_msgs/msg/CameraMount'
 SAME_FRAME_NS = 10_000_000
 """Truth belongs to the image whose stamp is at most this far away."""
 
-_AROUND_NS = 200_000_000
-
 
 class Bag:
     """A recording: colour images and what belongs to them, found by type.
@@ -85,45 +83,6 @@ class Bag:
     def kinds(self) -> frozenset[str]:
         """What the bag has: ``colour``, ``depth``, ``labels``, ``info``, ``mount``."""
         return frozenset(self._kinds.values())
-
-    def colour_times(self) -> list[int]:
-        """When each colour image was recorded, in nanoseconds; none is decoded.
-
-        :raises SourceError: the bag is damaged.
-        """
-        with self._open() as reader:
-            used = [c for c in reader.connections if self._kinds.get(c.topic) == 'colour']
-            return [time for time, _, _ in self._raw(reader, used)]
-
-    def frame_at(self, time: int) -> Frame:
-        """The frame whose colour image was recorded at ``time``, one of :meth:`colour_times`.
-
-        What belongs to it is looked for shortly before and after; camera_info and mount, if they
-        are not there, at the beginning of the bag, where robots record what never changes.
-
-        :raises SourceError: the bag is damaged, or the image cannot be decoded.
-        """
-        with self._open() as reader:
-            for recorded, colour, belongings in self._grouped(
-                    reader, start=time - _AROUND_NS, stop=time + _AROUND_NS):
-                if recorded == time:
-                    try:
-                        return self._frame(colour, {**self._constants(reader, belongings),
-                                                    **belongings})
-                    except bag_images.DecodeError as error:
-                        raise SourceError(f'bag {self._path}, image at {time}: {error}') from None
-        raise SourceError(f'bag {self._path} has no image at {time}')
-
-    def _constants(self, reader: AnyReader, belongings: dict[str, Any]) -> dict[str, Any]:
-        """The first camera_info and mount of the bag, as far as ``belongings`` lack them."""
-        first = {}
-        for connection in reader.connections:
-            kind = self._kinds.get(connection.topic)
-            if kind in ('info', 'mount') and kind not in belongings:
-                for _, message in self._messages(reader, [connection]):
-                    first[kind] = message
-                    break
-        return first
 
     def _open(self) -> AnyReader:
         try:

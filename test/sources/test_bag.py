@@ -4,53 +4,23 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from helpers.bags import COMPRESSED, IMAGE, INFO, camera_info, compressed, image, write_bag
 from helpers.plane_bag import CAMERA, MOUNT, write_plane_bag
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
+from rosbags.rosbag2 import StoragePlugin
 
 from dense_perception.geometry.camera_info import Distortion
 from dense_perception.sources.bag import Bag
 from dense_perception.sources.base import Lens, SourceError
 
-STORE = get_typestore(Stores.ROS2_JAZZY)
-IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 SIZE = 48, 64
 DEPTH = np.linspace(0.5, 9, SIZE[0] * SIZE[1], dtype=np.float32).reshape(SIZE)
 DEPTH[0, :5] = np.nan
 GREEN = np.zeros((*SIZE, 3), np.uint8) + np.uint8((20, 200, 30))
 MILLIMETRES = np.nan_to_num(1e3 * DEPTH).astype(np.uint16)
-
-
-def header(stamp_ns: int) -> Any:
-    return STORE.types['std_msgs/msg/Header'](STORE.types['builtin_interfaces/msg/Time'](
-        stamp_ns // 10**9, stamp_ns % 10**9), 'camera')
-
-
-def image(stamp_ns: int, pixels: np.ndarray, encoding: str, padding: int = 0) -> Any:
-    rows = np.ascontiguousarray(pixels).reshape(SIZE[0], -1).view(np.uint8)
-    rows = np.pad(rows, ((0, 0), (0, padding)))
-    return STORE.types[IMAGE](header(stamp_ns), *SIZE, encoding, 0, rows.shape[1], rows.ravel())
-
-
-def compressed(stamp_ns: int, data: bytes | np.ndarray, kind: str) -> Any:
-    return STORE.types[COMPRESSED](header(stamp_ns), kind,
-                                   np.frombuffer(bytes(data), np.uint8).copy())
-
-
-def write(path: Path, *messages: tuple[str, str, Any], storage: StoragePlugin) -> Path:
-    """Write messages (topic, type, message) in this order, at times 1 ms apart."""
-    with Writer(path, version=9, storage_plugin=storage) as writer:
-        connections: dict[str, Any] = {}
-        for index, (topic, kind, message) in enumerate(messages):
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=STORE)
-            writer.write(connections[topic], index * 10**6, STORE.serialize_cdr(message, kind))
-    return path
 
 
 def frames(path: Path) -> tuple[list, list[str]]:
@@ -71,33 +41,10 @@ def test_complete_bag(tmp_path: Path):
 
 
 @pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
-def test_a_frame_by_its_time(tmp_path: Path, storage: StoragePlugin):
-    second = 10**9
-    bag = Bag(write(tmp_path / 'bag',
-                    ('/rgb', IMAGE, image(1 * second, GREEN, 'rgb8')),
-                    ('/d', IMAGE, image(1 * second, DEPTH, '32FC1')),
-                    ('/rgb', IMAGE, image(2 * second, 255 - GREEN, 'rgb8')),
-                    ('/rgb', IMAGE, image(3 * second, GREEN, 'nonsense')),
-                    storage=storage), Lens(60, print), print)
-    assert bag.kinds == {'colour', 'depth'}
-    times = bag.colour_times()
-    assert times == [0, 2_000_000, 3_000_000]
-    last, first = bag.frame_at(times[1]), bag.frame_at(times[0])
-    np.testing.assert_array_equal(first.image, GREEN)
-    np.testing.assert_array_equal(first.depth, DEPTH)
-    np.testing.assert_array_equal(last.image, 255 - GREEN)
-    assert last.depth is None
-    with pytest.raises(SourceError, match='image at 3000000: '):
-        bag.frame_at(times[2])
-    with pytest.raises(SourceError, match='no image at 77'):
-        bag.frame_at(77)
-
-
-@pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 def test_truth_belongs_by_stamp_before_or_after_its_image(tmp_path: Path,
                                                             storage: StoragePlugin):
     second = 10**9
-    found, said = frames(write(
+    found, said = frames(write_bag(
         tmp_path / 'bag',
         ('/rgb', IMAGE, image(1 * second, GREEN, 'rgb8')),
         ('/d', IMAGE, image(1 * second, DEPTH, '32FC1')),
@@ -125,7 +72,7 @@ def test_compressed_images_and_depth(tmp_path: Path):
         picture = cv2.imencode('.jpg', GREEN[:, :, ::-1])[1]
         messages += [('/c/compressed', COMPRESSED, compressed(stamp * 10**9, picture, 'jpeg')),
                      ('/d/compressedDepth', COMPRESSED, compressed(stamp * 10**9, data, kind))]
-    found, _ = frames(write(tmp_path / 'bag', *messages, storage=StoragePlugin.MCAP))
+    found, _ = frames(write_bag(tmp_path / 'bag', *messages, storage=StoragePlugin.MCAP))
     for frame, tolerance in zip(found, (1.5e-2, 1.1e-3)):
         np.testing.assert_allclose(frame.image, GREEN, atol=6)
         np.testing.assert_allclose(frame.depth, DEPTH, atol=tolerance)
@@ -134,7 +81,7 @@ def test_compressed_images_and_depth(tmp_path: Path):
 def test_broken_images_are_left_out_and_counted(tmp_path: Path):
     short = image(10**9, GREEN, 'rgb8')
     short.data = short.data[:100]
-    found, said = frames(write(
+    found, said = frames(write_bag(
         tmp_path / 'bag', ('/rgb', IMAGE, image(0, GREEN, 'rgb8')), ('/rgb', IMAGE, short),
         ('/rgb', IMAGE, image(2 * 10**9, np.zeros((48, 96), np.uint8), 'nv12')),
         storage=StoragePlugin.MCAP))
@@ -143,7 +90,7 @@ def test_broken_images_are_left_out_and_counted(tmp_path: Path):
 
 
 def test_several_cameras_are_named(tmp_path: Path):
-    found, said = frames(write(
+    found, said = frames(write_bag(
         tmp_path / 'bag', ('/b/image', IMAGE, image(0, GREEN, 'rgb8')),
         ('/a/image', IMAGE, image(0, GREEN, 'rgb8')), storage=StoragePlugin.MCAP))
     assert len(found) == 1
@@ -151,7 +98,7 @@ def test_several_cameras_are_named(tmp_path: Path):
 
 
 def test_bag_without_colour(tmp_path: Path):
-    path = write(tmp_path / 'bag', ('/d', IMAGE, image(0, DEPTH, '32FC1')),
+    path = write_bag(tmp_path / 'bag', ('/d', IMAGE, image(0, DEPTH, '32FC1')),
                  storage=StoragePlugin.MCAP)
     with pytest.raises(SourceError, match='has no colour images'):
         frames(path)
@@ -166,14 +113,10 @@ def test_bag_cut_off(tmp_path: Path):
 
 
 def test_lens_model_of_a_distorted_camera_is_kept(tmp_path: Path):
-    types = STORE.types
-    region = types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
-    bent = np.array([-0.3, 0.1, 0.0, 0.0, 0.0])
-    k = np.array([60.0, 0, 31.5, 0, 60.0, 23.5, 0, 0, 1])
-    info = types['sensor_msgs/msg/CameraInfo'](
-        header(1), *SIZE, 'plumb_bob', bent, k, np.eye(3).ravel(), np.zeros(12), 0, 0, region)
-    path = write(tmp_path / 'bag', ('/camera_info', 'sensor_msgs/msg/CameraInfo', info),
+    bent = (-0.3, 0.1, 0.0, 0.0, 0.0)
+    info = camera_info(1, SIZE, [60.0, 0, 31.5, 0, 60.0, 23.5, 0, 0, 1], bent)
+    path = write_bag(tmp_path / 'bag', ('/camera_info', INFO, info),
                  ('/image', IMAGE, image(1, GREEN, 'rgb8')), storage=StoragePlugin.MCAP)
     (frame,), said = frames(path)
     assert not said
-    assert frame.distortion == Distortion('plumb_bob', tuple(bent))
+    assert frame.distortion == Distortion('plumb_bob', bent)

@@ -64,6 +64,9 @@ def test_kitti_says_what_is_missing(tmp_path: Path):
     (tmp_path / 'gt_depth' / DRIVE).rename(tmp_path / 'elsewhere')
     with pytest.raises(DatasetError, match=f'the depth of drive {DRIVE} is missing'):
         open_dataset('kitti', tmp_path, 'eigen_test')
+    (tmp_path / 'none.txt').write_text(f'2011_09_26/{DRIVE}/image_02/data/5.png None 721')
+    with pytest.raises(DatasetError, match='no line of .*none.txt names an image and its depth'):
+        open_dataset('kitti', tmp_path, 'eigen_test', file_list='none.txt')
     (tmp_path / 'elsewhere').rename(tmp_path / 'gt_depth' / DRIVE)
     next(tmp_path.glob('gt_depth/*/proj_depth/*/image_03/*.png')).unlink()
     with pytest.raises(DatasetError, match='1 of 4 listed files .* missing, the first is .*03/'):

@@ -19,6 +19,7 @@ from dense_perception_training.datasets import (
     UnreadableFileError,
     open_dataset,
 )
+from helpers.bags import COMPRESSED, IMAGE, INFO, camera_info, compressed, image, write_bag
 from helpers.pictures import damage, plain, ramp, write_picture
 from helpers.plane_bag import CAMERA, MOUNT, write_plane_bag
 from PIL import Image
@@ -247,43 +248,17 @@ def test_bag_refuses(bag: Path, tmp_path: Path):
 
 def write_rgbd_bag(path: Path, colour: tuple[int, int], depth: tuple[int, int]) -> Path:
     """One CameraInfo at the beginning, then JPEG colour and 16UC1 depth, as robots record."""
-    from rosbags.rosbag2 import Writer
-    from rosbags.typesys import Stores, get_typestore
-    store = get_typestore(Stores.ROS2_JAZZY)
-
-    def header(number: int):
-        return store.types['std_msgs/msg/Header'](
-            store.types['builtin_interfaces/msg/Time'](number, 0), 'camera')
-
-    height, width = colour
-    roi = store.types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
-    info = store.types['sensor_msgs/msg/CameraInfo'](
-        header(0), height, width, 'plumb_bob', np.zeros(5),
-        np.array([30.0, 0, 15.5, 0, 31, 11.5, 0, 0, 1]), np.eye(3).ravel(), np.zeros(12), 0, 0,
-        roi)
-    with Writer(path, version=9) as writer:
-        topics = {name: writer.add_connection(name, f'sensor_msgs/msg/{kind}', typestore=store)
-                  for name, kind in (('/color/camera_info', 'CameraInfo'),
-                                     ('/color/compressed', 'CompressedImage'),
-                                     ('/depth/image', 'Image'))}
-
-        def write(topic: str, time: int, message) -> None:
-            kind = f'sensor_msgs/msg/{type(message).__name__.rsplit("__", 1)[-1]}'
-            writer.write(topics[topic], time, store.serialize_cdr(message, kind))
-
-        write('/color/camera_info', 0, info)
-        for number in range(1, 4):
-            _, jpeg = cv2.imencode('.jpg', plain(height, width, (60 * number, 30, 30))[..., ::-1])
-            write('/color/compressed', number * 10 ** 9,
-                  store.types['sensor_msgs/msg/CompressedImage'](header(number), 'jpeg',
-                                                                 jpeg.ravel()))
-            values = np.full(depth, 1000 * number, np.uint16)
-            values[0, 0] = 0
-            write('/depth/image', number * 10 ** 9 + 50_000_000,
-                  store.types['sensor_msgs/msg/Image'](
-                      header(number), *depth, '16UC1', 0, 2 * depth[1],
-                      values.view(np.uint8).ravel()))
-    return path
+    messages = [('/color/camera_info', INFO,
+                 camera_info(0, colour, [30.0, 0, 15.5, 0, 31, 11.5, 0, 0, 1]))]
+    for number in range(1, 4):
+        _, jpeg = cv2.imencode('.jpg', plain(*colour, (60 * number, 30, 30))[..., ::-1])
+        values = np.full(depth, 1000 * number, np.uint16)
+        values[0, 0] = 0
+        messages += [('/color/compressed', COMPRESSED,
+                      compressed(number * 10**9, jpeg.ravel(), 'jpeg')),
+                     ('/depth/image', IMAGE, image(number * 10**9, values, '16UC1')),
+                     ('/unused', IMAGE, image(number * 10**9, values, '16UC1'))]
+    return write_bag(path, *messages, period_ns=100_000_000)
 
 
 def test_bag_of_a_depth_camera(tmp_path: Path):

@@ -152,6 +152,15 @@ def test_metric_depth_does_not_change_with_the_image_size():
     assert bigger.intrinsics.fx == 2 * CAMERA.fx
 
 
+def test_mattes_stay_between_0_and_1():
+    alpha = np.zeros((20, 20), np.float32)
+    alpha[:, 10:] = 1
+    sample = Sample(np.zeros((20, 20, 3), np.uint8), 'x', alpha=alpha)
+    resized = resize(sample, 33, 47, 'cubic').alpha
+    assert resized.min() == 0 and resized.max() == 1
+    assert len(np.unique(resized[0])) > 3
+
+
 def test_given_arrays_are_not_changed():
     sample = plane()
     before = {f.name: np.copy(getattr(sample, f.name)) for f in fields(Sample)}

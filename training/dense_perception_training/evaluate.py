@@ -14,7 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
-import yaml
 from onnx import helper
 from tqdm import tqdm
 
@@ -33,6 +32,7 @@ from dense_perception_training.datasets import (
     SampleError,
     list_datasets,
     open_dataset,
+    parse_option,
 )
 from dense_perception_training.report import markdown, rounded
 from dense_perception_training.scores import Scores, at_size
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         predictor = open_model(args.model, args.backend)
         dataset = open_dataset(args.dataset, args.data, args.split,
-                               **dict(_option(o) for o in args.option))
+                               **dict(parse_option(o) for o in args.option))
         evaluation = evaluate(predictor, dataset, args.limit, args.window, args.kitti_submission)
         result = {'data': args.describe or f'{args.dataset} {args.split or ""}'.strip(),
                   **evaluation.result()}
@@ -214,13 +214,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--write-card', action='store_true',
                         help="put the result into the model file's card")
     return parser
-
-
-def _option(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition('=')
-    if not equals:
-        raise DatasetError(f'--option {text} is not KEY=VALUE')
-    return key, yaml.safe_load(value)
 
 
 if __name__ == '__main__':

@@ -29,6 +29,7 @@ from dense_perception_training.datasets.registry import (
     dataset_info,
     list_datasets,
     open_dataset,
+    parse_option,
 )
 from dense_perception_training.datasets.skipping import Skipping
 from dense_perception_training.sample import (
@@ -42,4 +43,5 @@ from dense_perception_training.sample import (
 
 __all__ = ['DatasetError', 'DatasetInfo', 'DenseDataset', 'LabelRangeError', 'Mixture',
            'NoTruthError', 'Part', 'Records', 'Sample', 'SampleError', 'SizeMismatchError',
-           'Skipping', 'UnreadableFileError', 'dataset_info', 'list_datasets', 'open_dataset']
+           'Skipping', 'UnreadableFileError', 'dataset_info', 'list_datasets', 'open_dataset',
+           'parse_option']

@@ -12,8 +12,8 @@ import numpy as np
 from dense_perception.inference.class_sets import numbered_classes
 from dense_perception.inference.resize import resize_image
 from dense_perception.metrics import DepthProtocol
-from dense_perception.sources.bag import Bag
 from dense_perception.sources.base import Frame, Lens, SourceError
+from dense_perception.sources.indexed_bag import IndexedBag
 from dense_perception_training.datasets.base import DatasetError, DatasetInfo, Records
 from dense_perception_training.datasets.registry import register
 from dense_perception_training.sample import Sample, UnreadableFileError
@@ -43,8 +43,7 @@ class _Frames:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self.bag = Bag(path, _NoLens(), _LOGGER.warning)
-            self.times = self.bag.colour_times()
+            self.bag = IndexedBag(path, _NoLens(), _LOGGER.warning)
         except SourceError as error:
             raise INFO.error(str(error)) from None
 
@@ -54,13 +53,14 @@ class _Frames:
             frame: Frame = self.bag.frame_at(time)
         except SourceError as error:
             raise UnreadableFileError(str(error)) from None
-        image, k, depth = frame.image, frame.intrinsics, frame.depth
-        if depth is not None and depth.shape != image.shape[:2] and \
-                depth.shape[0] * image.shape[1] == depth.shape[1] * image.shape[0]:
-            image = resize_image(image, *depth.shape, 'linear')
-            k = k and k.resized(depth.shape[1], depth.shape[0])
+        image, k = frame.image, frame.intrinsics
+        truth = frame.labels if frame.depth is None else frame.depth
+        if truth is not None and truth.shape != image.shape[:2] and \
+                truth.shape[0] * image.shape[1] == truth.shape[1] * image.shape[0]:
+            image = resize_image(image, *truth.shape, 'linear')
+            k = k and k.resized(truth.shape[1], truth.shape[0])
         mount = frame.mount
-        return Sample(image, source, depth=depth, labels=frame.labels, intrinsics=k,
+        return Sample(image, source, depth=frame.depth, labels=frame.labels, intrinsics=k,
                       gravity=None if mount is None else np.array(mount.down),
                       camera_height=None if mount is None else mount.height)
 
@@ -68,20 +68,21 @@ class _Frames:
 @register(INFO)
 def open_bag(root: Path, every: int = 1, classes: Sequence[str] = (), near: float = 0.1,
              far: float = 10.0) -> Records:
-    """Open a bag. An image larger than its depth map, of the same shape, is brought to its size.
+    """Open the images of a bag that have depth or a mask.
 
-    Lens distortion is not removed: record rectified images, or rectify them first.
+    An image that is larger than its truth, but of the same shape, is brought to its size. Lens
+    distortion is not removed: record rectified images, or rectify them first.
 
-    :param every: take one image in so many. :param classes: names, if the bag has masks.
+    :param every: take one of so many. :param classes: names, if the bag has masks.
     :param near, far: limits for evaluation: what the depth camera can measure.
     """
     frames = _Frames(root)
     tasks = tuple(task for kind, task in (('depth', 'depth'), ('labels', 'segmentation'))
                   if kind in frames.bag.kinds)
-    if not tasks:
-        raise INFO.error(f'{root} has neither depth nor masks')
+    if not frames.bag.times:
+        raise INFO.error(f'{root} has no colour image with a depth or a mask of the same time')
     if 'segmentation' in tasks and not classes:
         raise DatasetError(f'dataset "{INFO.name}": {root} has masks; name their classes')
     info = replace(INFO, tasks=tasks, protocol=DepthProtocol(near, far),
                    classes=numbered_classes(list(classes)))
-    return Records(info, frames.times[::every], frames.read)
+    return Records(info, frames.bag.times[::every], frames.read)

@@ -15,6 +15,7 @@ from dense_perception.metrics import DepthProtocol
 from dense_perception_training.datasets.base import DatasetError, DatasetInfo, Records
 from dense_perception_training.datasets.listing import first_existing, probe
 from dense_perception_training.datasets.reading import (
+    along_rays,
     needed,
     read_hdf5,
     read_image,
@@ -118,20 +119,18 @@ def _read(frame: _Frame) -> Sample:
 
 def depth_along_z(distance: np.ndarray) -> np.ndarray:
     """Depth of points from their distance to the camera's centre: float32 (768, 1024)."""
-    x, y = _CAMERA.ray_slopes()
     if distance.shape != (_CAMERA.height, _CAMERA.width):
         return distance  # the sample will be refused for its size
+    x, y = _CAMERA.ray_slopes()
     depth = distance / np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.nan).astype(np.float32)
 
 
 def facing_camera(normals: np.ndarray, k: Intrinsics) -> np.ndarray:
     """Normals turned round where they point away from the camera: what is seen faces it."""
-    x, y = k.ray_slopes()
     if normals.shape[:2] != (k.height, k.width):
-        return normals
-    along = normals[..., 0] * x[None] + normals[..., 1] * y[:, None] + normals[..., 2]
-    return np.where(along[..., None] > 0, -normals, normals)
+        return normals  # the sample will be refused for its size
+    return np.where(along_rays(normals, k)[..., None] > 0, -normals, normals)
 
 
 def tone_mapped(colour: np.ndarray, entity: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from dense_perception_training.datasets.listing import (
     matching,
     pairs,
     probe,
-    read_list,
+    read_pairs,
 )
 from dense_perception_training.datasets.reading import (
     intrinsics_of,
@@ -54,18 +54,18 @@ def open_kitti(root: Path, split: str, file_list: str | None = None) -> Records:
         return _benchmark(root, split)
     names = [file_list] if file_list else [f'kitti_{split}.txt', f'{split}_files_with_gt.txt']
     path = first_existing([root / name for name in names], INFO, 'the list of files')
-    rows = [row for row in read_list(path, INFO) if len(row) > 1 and row[1] != 'None']
+    rows = read_pairs(path, INFO)
     raw = first_existing([root / name / rows[0][0] for name in ('input', 'raw', '')], INFO,
                          'the first image').parents[len(Path(rows[0][0]).parts) - 1]
     drives = {drive.name: drive for name in ('gt_depth', 'data_depth_annotated/train',
                                              'data_depth_annotated/val', 'train', 'val')
               if (root / name).is_dir() for drive in (root / name).iterdir()}
     records = []
-    for image, depth, *_ in rows:
+    for image, depth in rows:
         drive, _, rest = depth.partition('/')
         if drive not in drives:
             raise INFO.error(f'the depth of drive {drive} is missing')
-        date, camera = image.split('/')[0], image.split('/')[-3]
+        date, _, camera, *_ = (*image.split('/'), '', '')
         records.append(_Frame(raw / image, drives[drive] / rest,
                               raw / date / 'calib_cam_to_cam.txt', f'P_rect_{camera[-2:]}'))
     probe([path for record in records for path in (record.image, record.depth)], INFO)

@@ -28,6 +28,17 @@ def read_list(path: Path, info: DatasetInfo) -> list[list[str]]:
     return rows
 
 
+def read_pairs(path: Path, info: DatasetInfo) -> list[tuple[str, str]]:
+    """Image and depth of each line of a list that names both; "None" stands for no depth.
+
+    :raises DatasetError: the list is missing, or no line of it has an image and its depth.
+    """
+    rows = [(row[0], row[1]) for row in read_list(path, info) if len(row) > 1 and row[1] != 'None']
+    if not rows:
+        raise info.error(f'no line of {path} names an image and its depth')
+    return rows
+
+
 def first_existing(paths: Iterable[Path], info: DatasetInfo, what: str) -> Path:
     """The first of several places where something may lie.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.metrics import DepthProtocol
 from dense_perception_training.datasets.base import DatasetInfo, Records
-from dense_perception_training.datasets.listing import first_existing, probe, read_list
+from dense_perception_training.datasets.listing import first_existing, probe, read_pairs
 from dense_perception_training.datasets.reading import read_depth, read_image
 from dense_perception_training.datasets.registry import register
 from dense_perception_training.sample import Sample
@@ -35,11 +35,11 @@ def open_nyu(root: Path, split: str, file_list: str | None = None) -> Records:
     names = [file_list] if file_list else [f'nyu_{split}.txt',
                                            f'nyudepthv2_{split}_files_with_gt.txt']
     path = first_existing([root / name for name in names], INFO, 'the list of files')
-    rows = [row for row in read_list(path, INFO) if len(row) > 1 and row[1] != 'None']
+    rows = read_pairs(path, INFO)
     folders = [root / name for name in ('', 'sync', split, f'official_splits/{split}')]
     base = first_existing([folder / rows[0][0] for folder in folders], INFO, 'the first image')
     base = base.parents[len(Path(rows[0][0]).parts) - 1]
-    records = [(base / row[0], base / row[1]) for row in rows]
+    records = [(base / image, base / depth) for image, depth in rows]
     probe([path for record in records for path in record], INFO)
     return Records(INFO, records, _read)
 

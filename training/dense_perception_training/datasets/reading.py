@@ -73,6 +73,12 @@ def unit_normals(vectors: np.ndarray) -> np.ndarray:
         return np.where(lengths > 0.5, vectors / lengths, np.nan).astype(np.float32)
 
 
+def along_rays(vectors: np.ndarray, k: Intrinsics) -> np.ndarray:
+    """Product of vectors (H, W, 3) with their pixels' rays: below 0 where they face the camera."""
+    x, y = k.ray_slopes()
+    return vectors[..., 0] * x[None] + vectors[..., 1] * y[:, None] + vectors[..., 2]
+
+
 def read_npy(path: Path) -> np.ndarray:
     """Array of a .npy file."""
     try:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 from dense_perception_training.datasets.base import DatasetError, DatasetInfo, DenseDataset
 
 Opener = TypeVar('Opener', bound=Callable[..., DenseDataset])
@@ -70,6 +72,20 @@ def open_dataset(name: str, root: str | Path, split: str | None = None,
                                f'{", ".join(known) or "none"}')
     return entry.opener(root, split, **options) if entry.info.splits else entry.opener(
         root, **options)
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE`` of a command line as an option of :func:`open_dataset`; VALUE is YAML.
+
+    :raises DatasetError: it has no = or is no YAML.
+    """
+    key, equals, value = text.partition('=')
+    if not equals:
+        raise DatasetError(f'option "{text}" is not KEY=VALUE')
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise DatasetError(f'option "{text}" is no YAML: {error}') from None
 
 
 def _entry(name: str) -> _Entry:

@@ -13,6 +13,8 @@ from dense_perception_training.transforms.base import register_transform
 
 Range = tuple[float, float]
 
+_LEVELS = np.arange(256.0)
+
 
 @register_transform('colour')
 @dataclass(frozen=True)
@@ -34,10 +36,8 @@ class Colour:
             return sample
         gamma = rng.uniform(*self.gamma)
         gains = rng.uniform(*self.brightness) * rng.uniform(*self.channels, 3)
-        levels = (np.arange(256) / 255) ** gamma
-        # One table for each channel: 256 powers instead of one a pixel.
-        table = np.clip(255 * levels[:, None] * gains, 0, 255).round().astype(np.uint8)
-        return replace(sample, image=cv2.LUT(sample.image, table.reshape(1, 256, 3)))
+        return replace(sample, image=_looked_up(
+            sample.image, 255 * ((_LEVELS / 255) ** gamma)[:, None] * gains))
 
 
 @register_transform('photometric')
@@ -92,10 +92,10 @@ class Exposure:
         """See :class:`Transform`."""
         gain = np.exp(self.strength * (rng.standard_normal() + 0.3 * rng.standard_normal(3)))
         offset = 255 * 0.5 * self.strength * rng.standard_normal()
-        out = np.clip(sample.image * gain.astype(np.float32) + np.float32(offset), 0, 255)
+        image = _looked_up(sample.image, _LEVELS[:, None] * gain + offset)
         if rng.random() < self.grey:
-            out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)
-        return replace(sample, image=out.astype(np.uint8))
+            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        return replace(sample, image=image)
 
 
 @register_transform('robot_camera')
@@ -117,7 +117,10 @@ class RobotCamera:
 
 
 def _linear(image: np.ndarray, gain: float, offset: float) -> np.ndarray:
-    if gain == 1 and offset == 0:
-        return image
-    return np.clip(image.astype(np.float32) * np.float32(gain) + np.float32(offset), 0, 255
-                   ).astype(np.uint8)
+    return image if gain == 1 and offset == 0 else _looked_up(image, gain * _LEVELS + offset)
+
+
+def _looked_up(image: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Image with every level replaced: ``levels`` is float (256,), or (256, channels)."""
+    table = np.clip(levels, 0, 255).round().astype(np.uint8)
+    return cv2.LUT(image, table.reshape(1, 256, -1))

@@ -32,7 +32,9 @@ def resize(sample: Sample, height: int, width: int, interpolation: str = 'linear
     k = sample.intrinsics
 
     def picture(array: np.ndarray, _: float) -> np.ndarray:
-        return resize_image(array, height, width, interpolation)
+        resized = resize_image(array, height, width, interpolation)
+        # Cubic interpolation leaves the range of a matte at its edges.
+        return np.clip(resized, 0, 1) if array.dtype == np.float32 else resized
 
     def truth(array: np.ndarray, _: float) -> np.ndarray:
         return cv2.resize(array, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
