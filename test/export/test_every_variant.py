@@ -38,10 +38,11 @@ _CONVNEXT = {'encoder_options': _DECODER['decoder_options'], 'num_classes': 5}
 _DINO = {'encoder_options': {'depth': 2, 'embed_dim': 48, 'num_heads': 3}}
 
 TWINS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    'xnet_small': ({}, ('xnet_small',)),
-    'xnet_swinl_convnextv2t_nyu': (_SWIN | _DECODER, ('xnet_swin*',)),
-    'xnet_dinov2l_convnextv2b_nyu': (_DINO | _DECODER, ('xnet_dinov2*',)),
-    'xnet_convnext_tiny_convnext_tiny': (_CONVNEXT | _DECODER, ('xnet_convnext*',)),
+    'xnet_small': ({}, ('xnet_small', 'xnet_base')),
+    'xnet_swinl_convnextv2t_nyu': (_SWIN | _DECODER, ('xnet_swinl_*',)),
+    'xnet_dinov2l_convnextv2b_nyu': (_DINO | _DECODER, ('xnet_dinov2l_*',)),
+    'xnet_ladder_fpn': (_CONVNEXT | _DECODER, ('xnet_ladder_fpn',)),
+    'xnet_ladder_22k': (_CONVNEXT | _DECODER, ('xnet_ladder_*', 'xnet_convnext_*')),
     'dpt_large_ade20k': (_VIT | {'depth': 'inverse'}, ('dpt_base', 'dpt_large', 'dpt_*_ade20k')),
     'dpt_hybrid_nyu': ({'encoder_options': {'depth': 2, 'embed_dim': 48, 'num_heads': 3},
                         'taps': (0, 1), 'channels': (256, 512, 24, 24), 'features': 16},

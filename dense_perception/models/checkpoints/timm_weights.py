@@ -1,4 +1,7 @@
-"""Weights of timm's classification models, into the encoder or decoder of one of ours."""
+"""Weights of timm's classification models, into the encoder or decoder of one of ours.
+
+What ``pretrained`` does with timm's own files, for any file, and with a report.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,13 @@ from torch import nn
 
 from dense_perception.models.checkpoints.keys import CheckpointError, State
 from dense_perception.models.checkpoints.loading import Report, load_converted
+from dense_perception.models.layers.stem import RGB, widen_stem
 
 PARTS = ('encoder', 'decoder')
 
 
 def load_timm(model: nn.Module, part: str, state: State | None) -> Report:
-    """Load timm's weights of an encoder or decoder; timm adapts them to channels and size.
+    """Load timm's weights of an encoder or decoder; position tables follow its image size.
 
     :param model: one whose configuration names timm models, as xNet's does.
     :param part: one of :data:`PARTS`.
@@ -30,11 +34,10 @@ def load_timm(model: nn.Module, part: str, state: State | None) -> Report:
         get its own; nothing is loaded then.
     """
     config = getattr(model, 'config', None)
-    name = getattr(config, part, None)
-    if not isinstance(name, str):
+    name, target = getattr(config, part, None), getattr(model, part, None)
+    if not isinstance(name, str) or target is None:
         raise CheckpointError(f'this model has no {part} that timm knows')
     full = _timm_model(name, state, model, part)
-    target = getattr(model, part)
     target = getattr(target, 'body', target)
     values = full.state_dict()
     # timm's features_only models flatten the first level: "stages_0.x" is "stages.0.x".
@@ -50,7 +53,7 @@ def load_timm(model: nn.Module, part: str, state: State | None) -> Report:
 
 
 def _timm_model(name: str, state: State | None, model: nn.Module, part: str) -> nn.Module:
-    """The classification model with the weights in it, at the sizes that ``model`` needs."""
+    """The classification model with the weights in it, as wide and at the size as in ``model``."""
     config: Any = model.config
     options: Mapping[str, Any] = getattr(config, f'{part}_options', {})
     sizes = {}
@@ -58,14 +61,16 @@ def _timm_model(name: str, state: State | None, model: nn.Module, part: str) -> 
     if part == 'encoder' and pretrained and pretrained.fixed_input_size:
         sizes['img_size'] = config.image_size
     try:
-        full = timm.create_model(name, pretrained=state is None, num_classes=0,
-                                 in_chans=model.in_chans, **sizes, **options)
+        full = timm.create_model(name, pretrained=state is None, num_classes=0, **sizes,
+                                 **options)
         if state is not None:
             # What timm does for its own files, but not strict: missing keys are reported.
             logging.getLogger('timm.models._builder').setLevel(logging.ERROR)
             module = sys.modules[type(full).__module__]
             load_pretrained(full, {**full.pretrained_cfg, 'state_dict': dict(state)}, 0,
-                            model.in_chans, getattr(module, 'checkpoint_filter_fn', None), False)
+                            RGB, getattr(module, 'checkpoint_filter_fn', None), False)
+        if model.in_chans > RGB:
+            widen_stem(full, name, model.in_chans)
     except (OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
         reason = ' '.join(str(error).split())[:400]
         raise CheckpointError(f'the weights are not those of timm\'s "{name}": {reason}'

@@ -21,11 +21,15 @@ def create_timm_model(name: str, in_chans: int, pretrained: bool, **options: obj
     net = timm.create_model(name, pretrained=pretrained, in_chans=RGB if widened else in_chans,
                             **options)
     if widened:
-        _widen(net, name, in_chans)
+        widen_stem(net, name, in_chans)
     return net
 
 
-def _widen(net: nn.Module, name: str, in_chans: int) -> None:
+def widen_stem(net: nn.Module, name: str, in_chans: int) -> None:
+    """Let an RGB network take more channels, in place, blind to them at first.
+
+    :raises ValueError: it has no RGB convolution to widen.
+    """
     stem = next((module for module in net.modules() if isinstance(module, nn.Conv2d)
                  and module.in_channels == RGB and module.groups == 1), None)
     if stem is None:
