@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from dense_perception_training.datasets import (
     open_dataset,
 )
 from dense_perception_training.shards import write_shard
+from dense_perception_training.transforms import TRANSFORMS
+from helpers.source_tree import ROOT
 
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.mount import Mount
@@ -52,6 +55,14 @@ def test_names_splits_and_options_are_checked(tmp_path: Path):
         open_dataset('world', tmp_path / 'absent')
     with pytest.raises(DatasetError, match='no rendered frames'):
         open_dataset('world', tmp_path)
+
+
+def test_the_document_names_every_dataset_and_every_transform():
+    text = (ROOT / 'docs' / 'datasets.md').read_text()
+    for name in list_datasets():
+        assert f'| `{name}` |' in text, name
+    for name in TRANSFORMS:
+        assert re.search(rf'\b{name}\b', text), name
 
 
 def test_world(tmp_path: Path):
