@@ -246,10 +246,11 @@ def test_bag_refuses(bag: Path, tmp_path: Path):
         open_dataset('bag', tmp_path)
 
 
-def write_rgbd_bag(path: Path, colour: tuple[int, int], depth: tuple[int, int]) -> Path:
+def write_rgbd_bag(path: Path, colour: tuple[int, int], depth: tuple[int, int],
+                   d: tuple[float, ...] = (0.0,) * 5) -> Path:
     """One CameraInfo at the beginning, then JPEG colour and 16UC1 depth, as robots record."""
     messages = [('/color/camera_info', INFO,
-                 camera_info(0, colour, [30.0, 0, 15.5, 0, 31, 11.5, 0, 0, 1]))]
+                 camera_info(0, colour, [30.0, 0, 15.5, 0, 31, 11.5, 0, 0, 1], d))]
     for number in range(1, 4):
         _, jpeg = cv2.imencode('.jpg', plain(*colour, (60 * number, 30, 30))[..., ::-1])
         values = np.full(depth, 1000 * number, np.uint16)
@@ -259,6 +260,15 @@ def write_rgbd_bag(path: Path, colour: tuple[int, int], depth: tuple[int, int]) 
                      ('/depth/image', IMAGE, image(number * 10**9, values, '16UC1')),
                      ('/unused', IMAGE, image(number * 10**9, values, '16UC1'))]
     return write_bag(path, *messages, period_ns=100_000_000)
+
+
+def test_a_bag_of_a_distorting_lens_says_so_once(tmp_path: Path, caplog):
+    dataset = open_dataset('bag', write_rgbd_bag(tmp_path / 'wide', (24, 32), (24, 32),
+                                                 (-0.3, 0.1, 0, 0, 0)))
+    assert dataset[0].intrinsics == dataset[1].intrinsics == Intrinsics(30, 31, 15.5, 11.5, 32, 24)
+    assert [r.message for r in caplog.records if 'plumb_bob' in r.message] == [
+        f'bag {tmp_path / "wide"}: the lens distorts the image (plumb_bob) and is taken for a '
+        'pinhole; record rectified images']
 
 
 def test_bag_of_a_depth_camera(tmp_path: Path):

@@ -41,7 +41,7 @@ class _NoLens(Lens):
 
 class _Frames:
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._warned = path, False
         try:
             self.bag = IndexedBag(path, _NoLens(), _LOGGER.warning)
         except SourceError as error:
@@ -53,6 +53,10 @@ class _Frames:
             frame: Frame = self.bag.frame_at(time)
         except SourceError as error:
             raise UnreadableFileError(str(error)) from None
+        if frame.distortion is not None and not self._warned:
+            self._warned = True
+            _LOGGER.warning('bag %s: the lens distorts the image (%s) and is taken for a pinhole; '
+                            'record rectified images', self._path, frame.distortion.model)
         image, k = frame.image, frame.intrinsics
         truth = frame.labels if frame.depth is None else frame.depth
         if truth is not None and truth.shape != image.shape[:2] and \
