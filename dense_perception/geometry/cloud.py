@@ -52,12 +52,25 @@ def every_nth(intrinsics: Intrinsics, step: int) -> Intrinsics:
                       -(-intrinsics.height // step))
 
 
-def select(points: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """The points of an organised cloud that a mask names, as a new array (1, N).
+class Selector:
+    """Picks points of organised clouds into one buffer, reused while they fit."""
 
-    :param where: bool (H, W), as the cloud.
-    """
-    return np.compress(where.ravel(), points.reshape(-1))[None]
+    def __init__(self) -> None:
+        self._buffer = np.empty(0, point_dtype())
+
+    def select(self, points: np.ndarray, where: np.ndarray) -> np.ndarray:
+        """The points that a mask names.
+
+        :param points: structured (H, W).
+        :param where: bool (H, W).
+        :return: structured (1, N), overwritten by the next call.
+        """
+        chosen = np.flatnonzero(where)
+        if self._buffer.dtype != points.dtype or len(self._buffer) < len(chosen):
+            self._buffer = np.empty(points.size, points.dtype)
+        # Clipping spares the check of every index, which compress and plain take make.
+        return np.take(points.reshape(-1), chosen, out=self._buffer[:len(chosen)],
+                       mode='clip')[None]
 
 
 class CloudBuilder:

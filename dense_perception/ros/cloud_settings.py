@@ -10,18 +10,16 @@ from dense_perception.geometry.ground import GroundSplit, HeightLimits
 from dense_perception.inference import card as names
 from dense_perception.ros.parameters import Declaration
 
-KEEP, REMOVE = 'keep', 'remove'
+FLYING_PIXELS = KEEP, FROM_CLOUDS, REMOVE = 'keep', 'remove_from_clouds', 'remove'
 
 GROUND_CLASSES = ('ground', 'floor', 'floor mat', 'rug', 'carpet', 'road', 'sidewalk', 'pavement',
                   'path', 'terrain', 'grass', 'earth', 'dirt', 'gravel', 'sand')
 IGNORED_CLASSES = ('sky', 'ceiling')
 
 PARAMETERS = (
-    Declaration('depth.flying_pixels', KEEP, 'Whether the depth images keep pixels on a smear '
-                'between two surfaces, or have NaN (0) there.', choices=(KEEP, REMOVE),
-                dynamic=True),
-    Declaration('cloud.flying_pixels', REMOVE, 'The same for the clouds: remove leaves no point '
-                'there.', choices=(KEEP, REMOVE), dynamic=True),
+    Declaration('flying_pixels', FROM_CLOUDS, 'Whether pixels on a smear between two surfaces '
+                'keep their metric depth, lose it in the clouds, or in the depth images too.',
+                choices=FLYING_PIXELS, dynamic=True),
     Declaration('cloud.min_range', 0.0, 'Depth in metres below which the clouds have no point.',
                 minimum=0.0, maximum=1e6, dynamic=True),
     Declaration('cloud.max_range', 0.0, 'Depth in metres beyond which the clouds have no point; '
@@ -52,12 +50,11 @@ class Values(Protocol):
 class CloudSettings:
     """The values of one moment.
 
-    ``min_confidence``: 0 .. 255, as the masks have it. ``filter_depth``, ``filter_cloud``: take
-    out flying pixels. ``ground``, ``ignored``: names of classes. The rest as the parameters.
+    ``min_confidence``: 0 .. 255, as the masks have it. ``ground``, ``ignored``: names of classes.
+    The rest as the parameters.
     """
 
-    filter_depth: bool = False
-    filter_cloud: bool = True
+    flying_pixels: str = FROM_CLOUDS
     min_range: float = 0.0
     max_range: float = 0.0
     min_confidence: int = 0
@@ -70,8 +67,7 @@ class CloudSettings:
     def of(cls, values: Values) -> CloudSettings:
         """The settings that the parameters have now."""
         return cls(
-            filter_depth=values['depth.flying_pixels'] == REMOVE,
-            filter_cloud=values['cloud.flying_pixels'] == REMOVE,
+            flying_pixels=values['flying_pixels'],
             min_range=values['cloud.min_range'], max_range=values['cloud.max_range'],
             min_confidence=round(255 * values['cloud.min_confidence']),
             stride=values['cloud.stride'],

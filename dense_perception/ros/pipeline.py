@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,8 +14,8 @@ from dense_perception.geometry.mount import Mount
 from dense_perception.inference.card import UNLABELLED
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
-from dense_perception.ros.cloud_settings import CloudSettings
-from dense_perception.ros.cloud_stage import Clouds, CloudStage, Wants, resized
+from dense_perception.ros.cloud_settings import REMOVE, CloudSettings
+from dense_perception.ros.cloud_stage import Clouds, CloudStage, Judgement, Wants, resized
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Result:
 
     ``image``: uint8 (H, W, 3) RGB, overwritten by the next frame. ``depth``: float32, metres
     along z if ``metric`` else relative; NaN = unknown. ``labels``, ``confidence``: uint8.
-    ``normals``: float32 (H, W, 3), optical frame. ``clouds``: only with metric depth and known
-    intrinsics. ``stage_ms``: in the order they ran.
+    ``normals``: float32 (H, W, 3), optical frame. ``clouds``: those that were wanted, with metric
+    depth and known intrinsics. ``stage_ms``: in the order they ran.
     """
 
     image: np.ndarray
@@ -34,8 +34,8 @@ class Result:
     confidence: np.ndarray | None
     normals: np.ndarray | None
     metric: bool
+    clouds: Clouds
     stage_ms: dict[str, float]
-    clouds: Clouds = field(default_factory=Clouds)
 
     @property
     def width(self) -> int:
@@ -90,16 +90,24 @@ class Pipeline:
         start = time.perf_counter()
         image = (_as_rgb(pixels, colour_order) if self._at_camera_size
                  else self._predictor.network_image)
-        clouds, depth = Clouds(), prediction.depth
-        if prediction.metric and depth is not None:
-            depth, clouds = self._clouds.run(prediction, image, intrinsics, mount, wants,
-                                             settings)
-        depth, labels, confidence, normals = (
-            resized(array, image.shape[:2])
-            for array in (depth, prediction.labels, prediction.confidence, prediction.normals))
+        judgement = Judgement()
+        if prediction.metric and prediction.depth is not None:
+            judgement = self._clouds.judge(prediction, intrinsics, mount, wants, settings)
+            if settings.flying_pixels == REMOVE:
+                prediction = replace(prediction, depth=np.where(
+                    judgement.flying, np.float32(np.nan), prediction.depth))
+        shown = _at_size(prediction, image.shape[:2])
+        clouds = self._clouds.build(judgement, shown, image, intrinsics, wants, settings)
         stage_ms = prediction.stage_ms | {'geometry': 1e3 * (time.perf_counter() - start)}
-        return Result(image, depth, labels, confidence, normals, prediction.metric, stage_ms,
-                      clouds)
+        return Result(image, shown.depth, shown.labels, shown.confidence, shown.normals,
+                      shown.metric, clouds, stage_ms)
+
+
+def _at_size(prediction: Prediction, size: tuple[int, int]) -> Prediction:
+    return replace(prediction, depth=resized(prediction.depth, size),
+                   labels=resized(prediction.labels, size),
+                   confidence=resized(prediction.confidence, size),
+                   normals=resized(prediction.normals, size))
 
 
 def _without_unseen(prediction: Prediction, seen: np.ndarray) -> Prediction:

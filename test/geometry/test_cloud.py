@@ -8,9 +8,9 @@ import pytest
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.cloud import (
     CloudBuilder,
+    Selector,
     every_nth,
     point_dtype,
-    select,
     within,
 )
 from dense_perception.geometry.mount import Mount
@@ -135,10 +135,6 @@ def test_only_what_is_kept_has_a_point():
     np.testing.assert_array_equal(np.isfinite(stack(cloud)).all(axis=-1), keep > 0)
     np.testing.assert_array_equal(np.isfinite(stack(cloud)).any(axis=-1), keep > 0)
     np.testing.assert_array_equal(cloud['label'], labels)
-    chosen = select(cloud, keep > 0)
-    assert chosen.shape == (1, np.count_nonzero(keep))
-    np.testing.assert_array_equal(chosen[0], cloud[keep > 0])
-    assert select(cloud, np.zeros(SIZE, bool)).shape == (1, 0)
 
 
 def test_range_limits_are_inclusive_and_unknown_is_never_within():
@@ -168,3 +164,15 @@ def test_normals_travel_with_their_points():
     for i, axis in enumerate('xyz'):
         np.testing.assert_array_equal(cloud[f'normal_{axis}'], normals[..., i])
     np.testing.assert_array_equal(cloud['confidence'], confidence)
+
+
+def test_a_selection_is_a_list_of_the_named_points_whatever_came_before():
+    rgb, labels, _ = random_images()
+    builder, selector = CloudBuilder(), Selector()
+    depth = np.ones(SIZE, np.float32)
+    for cloud in (builder.build(depth, CAMERA), builder.build(depth * 2, CAMERA, rgb, labels)):
+        for share in (0.3, 0.9, 0.0, 1.0, 0.01):
+            where = np.random.default_rng(1).random(SIZE) < share
+            chosen = selector.select(cloud, where)
+            assert chosen.shape == (1, np.count_nonzero(where))
+            np.testing.assert_array_equal(chosen[0], cloud[where])

@@ -159,7 +159,7 @@ def test_millimetres_and_their_compressed_form(outputs: dict[str, Any]):
 
 def test_parameters_of_the_clouds_change_at_once(node: Corridor, outputs: dict[str, Any]):
     assert node.set(cloud__stride=2, cloud__min_range=1.0, cloud__max_range=4.0,
-                    cloud__min_confidence=0.2, cloud__flying_pixels='keep') == ''
+                    cloud__min_confidence=0.2, flying_pixels='keep') == ''
     clouds = ('depth/points', 'depth/obstacles', 'depth/ground')
     try:
         frame = node.frame('depth/relative')
@@ -185,14 +185,14 @@ def test_parameters_of_the_clouds_change_at_once(node: Corridor, outputs: dict[s
         assert not np.isfinite(points_of(frame['depth/points'])['z']).any()
     finally:
         assert node.set(cloud__stride=1, cloud__min_range=0.0, cloud__max_range=0.0,
-                        cloud__min_confidence=0.0, cloud__flying_pixels='remove') == ''
+                        cloud__min_confidence=0.0, flying_pixels='remove_from_clouds') == ''
 
 
 @pytest.mark.parametrize(('values', 'reason'), [
     ({'cloud__min_range': 5.0, 'cloud__max_range': 2.0}, 'no depth is within'),
     ({'obstacles__max_height': 0.05}, 'nothing is in between'),
     ({'cloud__stride': 0}, ''), ({'cloud__stride': 65}, ''),
-    ({'cloud__min_confidence': 1.5}, ''), ({'cloud__flying_pixels': 'some'}, 'keep, remove'),
+    ({'cloud__min_confidence': 1.5}, ''), ({'flying_pixels': 'some'}, 'keep, remove'),
     ({'obstacles__ground_classes': 3}, '')])
 def test_impossible_values_are_refused_with_a_reason(node: Corridor, values: dict, reason: str):
     said = node.set(**values)

@@ -22,8 +22,8 @@ from helpers.plane_model import plane_card
 
 from dense_perception.geometry.ground import HeightLimits
 from dense_perception.inference.prediction import Prediction
-from dense_perception.ros.cloud_settings import CloudSettings
-from dense_perception.ros.cloud_stage import Clouds, CloudStage, Wants
+from dense_perception.ros.cloud_settings import FLYING_PIXELS, KEEP, REMOVE, CloudSettings
+from dense_perception.ros.cloud_stage import Clouds, CloudStage, Judgement, Wants, resized
 
 SCENE = corridor()
 IMAGE = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -35,9 +35,12 @@ CLASS_HEIGHTS = (MOUNT.height - SCENE.depth * MOUNT.descent(CAMERA))
 
 def run(prediction: Prediction | None = None, settings: CloudSettings = SETTINGS,
         wants: Wants = EVERYTHING, mount=MOUNT, image: np.ndarray = IMAGE,
-        intrinsics=CAMERA) -> tuple[np.ndarray, Clouds]:
-    return CloudStage(CARD).run(prediction or predicted(), image, intrinsics, mount, wants,
-                                settings)
+        intrinsics=CAMERA, stage: CloudStage | None = None) -> Clouds:
+    stage, prediction = stage or CloudStage(CARD), prediction or predicted()
+    judgement = stage.judge(prediction, intrinsics, mount, wants, settings)
+    shown = replace(prediction, **{name: resized(getattr(prediction, name), image.shape[:2])
+                                   for name in ('depth', 'labels', 'confidence', 'normals')})
+    return stage.build(judgement, shown, image, intrinsics, wants, settings)
 
 
 def predicted(**changes: object) -> Prediction:
@@ -52,7 +55,7 @@ def has_point(points: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize('mount', [MOUNT, None], ids=['mount', 'fitted'])
 @pytest.mark.parametrize('labels', [SCENE.labels, None], ids=['classes', 'no classes'])
 def test_floor_is_ground_and_what_stands_on_it_an_obstacle(mount, labels):
-    _, clouds = run(predicted(labels=labels), mount=mount)
+    clouds = run(predicted(labels=labels), mount=mount)
     ground, obstacles = (np.sort(c['z'][0]) for c in (clouds.ground, clouds.obstacles))
     clear = np.abs(CLASS_HEIGHTS - 0.1) > 0.01
     floor = SCENE.depth[(SCENE.labels == FLOOR)]
@@ -69,7 +72,7 @@ def test_floor_is_ground_and_what_stands_on_it_an_obstacle(mount, labels):
 
 def test_a_robot_may_be_taller():
     heights = HeightLimits(0.1, 0.6)
-    _, clouds = run(settings=replace(SETTINGS, heights=heights))
+    clouds = run(settings=replace(SETTINGS, heights=heights))
     points = clouds.obstacles[0]
     height = MOUNT.height - sum(points[a] * d for a, d in zip('xyz', MOUNT.down))
     assert len(points) and height.max() <= 0.601 and height.min() >= 0.099
@@ -79,8 +82,8 @@ def test_range_confidence_and_flying_pixels_decide_who_becomes_a_point():
     smeared = SCENE.depth.copy()
     smeared[40:60, 30] = 0.5 * (SCENE.depth[40:60, 28] + 20)
     settings = replace(SETTINGS, min_range=2.0, max_range=5.0, min_confidence=100,
-                       filter_cloud=False)
-    points = run(predicted(depth=smeared), settings)[1].points
+                       flying_pixels=KEEP)
+    points = run(predicted(depth=smeared), settings).points
     expected = (smeared >= 2) & (smeared <= 5) & (SCENE.confidence >= 100)
     np.testing.assert_array_equal(has_point(points), expected)
     np.testing.assert_array_equal(points['confidence'], SCENE.confidence)
@@ -99,19 +102,18 @@ def smeared_box() -> tuple[np.ndarray, np.ndarray]:
     return depth, flying
 
 
-def test_flying_pixels_leave_the_cloud_and_only_on_demand_the_depth():
+def test_flying_pixels_leave_the_clouds_unless_they_may_stay():
     smeared, flying = smeared_box()
-    depth, clouds = run(predicted(depth=smeared))
-    np.testing.assert_array_equal(depth, smeared)
-    gone = ~has_point(clouds.points)
+    gone = ~has_point(run(predicted(depth=smeared)).points)
     assert gone[flying].mean() > 0.95 and gone[~flying].mean() < 0.02
-    depth, clouds = run(predicted(depth=smeared),
-                        replace(SETTINGS, filter_depth=True, filter_cloud=False))
-    assert has_point(clouds.points).all()
-    np.testing.assert_array_equal(np.isnan(depth), gone)
-    depth, _ = run(predicted(depth=smeared), replace(SETTINGS, filter_depth=True), Wants(),
-                   intrinsics=None)
-    np.testing.assert_array_equal(np.isnan(depth), gone)
+    kept = run(predicted(depth=smeared), replace(SETTINGS, flying_pixels=KEEP))
+    assert has_point(kept.points).all()
+    stage = CloudStage(CARD)
+    for wants, camera in ((Wants(), CAMERA), (EVERYTHING, None), (EVERYTHING, CAMERA)):
+        judgement = stage.judge(predicted(depth=smeared), camera, MOUNT, wants,
+                                replace(SETTINGS, flying_pixels=REMOVE))
+        np.testing.assert_array_equal(judgement.flying > 0, gone)
+    assert stage.judge(predicted(), CAMERA, MOUNT, Wants(), SETTINGS) == Judgement()
 
 
 @pytest.mark.parametrize('step', [1, 2, 5, 64])
@@ -120,8 +122,8 @@ def test_the_strided_cloud_is_part_of_the_whole(step: int, factor: int):
     size = (factor * HEIGHT, factor * WIDTH)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     camera = CAMERA.resized(size[1], size[0])
-    whole = run(image=image, intrinsics=camera)[1].points
-    part = run(image=image, intrinsics=camera, settings=replace(SETTINGS, stride=step))[1]
+    whole = run(image=image, intrinsics=camera).points
+    part = run(image=image, intrinsics=camera, settings=replace(SETTINGS, stride=step))
     assert whole.shape == size
     assert part.points.shape == (-(-size[0] // step), -(-size[1] // step))
     for name in whole.dtype.names:
@@ -131,31 +133,31 @@ def test_the_strided_cloud_is_part_of_the_whole(step: int, factor: int):
 
 
 def test_nothing_is_built_that_nobody_wants():
-    assert run(wants=Wants())[1] == Clouds()
-    assert run(intrinsics=None)[1] == Clouds()
-    only_ground = run(wants=Wants(ground=True))[1]
+    assert run(wants=Wants()) == Clouds()
+    assert run(intrinsics=None) == Clouds()
+    only_ground = run(wants=Wants(ground=True))
     assert only_ground.points is None and only_ground.obstacles is None
     assert only_ground.ground.size
 
 
 def test_without_classes_and_ground_in_view_there_is_no_split_but_a_cloud():
     wall = np.full((HEIGHT, WIDTH), 2.0, np.float32)
-    _, clouds = run(predicted(depth=wall, labels=None), mount=None)
+    clouds = run(predicted(depth=wall, labels=None), mount=None)
     assert clouds.split_failed and clouds.obstacles is None and clouds.ground is None
     assert has_point(clouds.points).all()
     assert run(predicted(depth=wall, labels=None), wants=Wants(ground=True),
-               mount=None)[1] == Clouds(split_failed=True)
+               mount=None) == Clouds(split_failed=True)
     assert not run(predicted(depth=wall, labels=None), wants=Wants(points=True),
-                   mount=None)[1].split_failed
+                   mount=None).split_failed
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf, 0.0, -3.0])
 @pytest.mark.parametrize('mount', [MOUNT, None])
 def test_bad_depth_gives_empty_clouds(bad: float, mount):
     depth = np.full((HEIGHT, WIDTH), bad, np.float32)
-    for filter_depth in (True, False):
-        _, clouds = run(predicted(depth=depth), replace(SETTINGS, filter_depth=filter_depth),
-                        mount=mount)
+    for flying_pixels in FLYING_PIXELS:
+        clouds = run(predicted(depth=depth), replace(SETTINGS, flying_pixels=flying_pixels),
+                     mount=mount)
         assert not has_point(clouds.points).any()
         assert clouds.obstacles.shape == clouds.ground.shape == (1, 0)
 
@@ -165,5 +167,5 @@ def test_class_names_may_change():
     for ignored, expected in ((('ceiling',), {WALL, BOX}), (('ceiling', 'wall'), {BOX}),
                               (('box', 'wall'), {CEILING})):
         settings = replace(SETTINGS, ignored=ignored, heights=HeightLimits(0.1, 3.0))
-        _, clouds = stage.run(predicted(), IMAGE, CAMERA, None, EVERYTHING, settings)
+        clouds = run(settings=settings, mount=None, stage=stage)
         assert set(np.unique(clouds.obstacles['label'])) == expected

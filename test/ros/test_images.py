@@ -203,4 +203,6 @@ def test_bytes_are_reused_when_they_fit():
     old = byte_array(np.zeros(10, np.uint8))
     new = byte_array(np.arange(10, dtype=np.uint8), old)
     assert new is old and list(new) == list(range(10))
-    assert byte_array(np.ones(11, np.uint8), old) is not old
+    for size in (11, 3, 0, 0, 25):
+        assert byte_array(np.full(size, size, np.uint8), old) is old
+        assert list(old) == [size] * size

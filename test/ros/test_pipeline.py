@@ -42,7 +42,7 @@ def test_what_is_not_seen_is_unknown(tmp_path: Path, output_size: str, interpola
         return prediction
 
     result = pipeline.run(pixels, 'rgb', WIDE.resized(*rectified), MOUNT, Wants(points=True),
-                          CloudSettings(filter_cloud=False), scaling, rectification.seen)
+                          CloudSettings(flying_pixels='keep'), scaling, rectification.seen)
     assert (result.width, result.height) == published
     unseen = np.isnan(result.depth)
     assert 0.3 < unseen.mean() < 0.8
