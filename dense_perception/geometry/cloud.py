@@ -9,6 +9,8 @@ from dense_perception.geometry.camera import Intrinsics
 
 _NEAREST = float(np.finfo(np.float32).tiny)
 _FARTHEST = float(np.finfo(np.float32).max)
+_STRIP_PIXELS = 20_000
+"""A cloud is built in strips of about so many points, whose working set fits into a cache."""
 
 
 def point_dtype(rgb: bool = False, label: bool = False, confidence: bool = False,
@@ -109,35 +111,42 @@ class CloudBuilder:
             _check('normals', normals, (*size, 3), np.float32)
         self._prepare(intrinsics, point_dtype(rgb is not None, labels is not None,
                                               confidence is not None, normals is not None))
-        self._fill_xyz(depth, within(depth) if keep is None else keep)
-        self._fill_bytes([(name, array) for name, array, _ in extras if array is not None])
-        if normals is not None:
-            for i, axis in enumerate('xyz'):
-                self._points[f'normal_{axis}'] = normals[..., i]
+        keep = within(depth) if keep is None else keep
+        scattered = [(name, array) for name, array, _ in extras if array is not None]
+        from_to = self._byte_places(scattered)
+        for top in range(0, size[0], len(self._z)):
+            rows = slice(top, top + len(self._z))
+            self._fill_xyz(rows, depth[rows], keep[rows])
+            if scattered:
+                point_bytes = self._points[rows].view(np.uint8)
+                cv2.mixChannels([array[rows] for _, array in scattered],
+                                [point_bytes.reshape(*depth[rows].shape, -1)], from_to)
+            if normals is not None:
+                for i, axis in enumerate('xyz'):
+                    self._points[f'normal_{axis}'][rows] = normals[rows, :, i]
         return self._points
 
     def _prepare(self, intrinsics: Intrinsics, dtype: np.dtype) -> None:
         size = (intrinsics.height, intrinsics.width)
         if self._points.shape != size or self._points.dtype != dtype:
             self._points = np.zeros(size, dtype)  # zeros: padding bytes are never written again
-            self._z = np.empty(size, np.float32)
+            self._z = np.empty((max(1, _STRIP_PIXELS // size[1]), size[1]), np.float32)
         if self._intrinsics != intrinsics:
             across, down = intrinsics.ray_slopes()
             self._slopes = (across[None, :], down[:, None])
             self._intrinsics = intrinsics
 
-    def _fill_xyz(self, depth: np.ndarray, keep: np.ndarray) -> None:
-        self._z.fill(np.nan)
-        cv2.copyTo(depth, keep, self._z)  # vectorised, which np.where is not
+    def _fill_xyz(self, rows: slice, depth: np.ndarray, keep: np.ndarray) -> None:
+        z, points = self._z[:len(depth)], self._points[rows]
+        z.fill(np.nan)
+        cv2.copyTo(depth, keep, z)  # vectorised, which np.where is not
         across, down = self._slopes
-        np.multiply(self._z, across, out=self._points['x'])
-        np.multiply(self._z, down, out=self._points['y'])
-        self._points['z'] = self._z
+        np.multiply(z, across, out=points['x'])
+        np.multiply(z, down[rows], out=points['y'])
+        points['z'] = z
 
-    def _fill_bytes(self, extras: list[tuple[str, np.ndarray]]) -> None:
-        """Scatter the uint8 arrays to their bytes of every point, all in one pass."""
-        if not extras:
-            return
+    def _byte_places(self, extras: list[tuple[str, np.ndarray]]) -> list[int]:
+        """Where the bytes of the uint8 arrays go in a point, as ``cv2.mixChannels`` wants it."""
         from_to: list[int] = []
         channel = 0
         for name, array in extras:
@@ -147,8 +156,7 @@ class CloudBuilder:
             for target in targets:
                 from_to += [channel, target]
                 channel += 1
-        point_bytes = self._points.view(np.uint8).reshape(*self._points.shape, -1)
-        cv2.mixChannels([array for _, array in extras], [point_bytes], from_to)
+        return from_to
 
 
 def _check(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) -> None:

@@ -42,9 +42,11 @@ def test_the_rivals_of_the_cloud_build_the_same_cloud():
 
 
 def test_cloud_model_and_rectification_benchmarks_report_every_rival(tmp_path: Path):
-    cloud = benchmark('cloud', '--rounds', 1, '--width', 64, '--height', 48)
+    cloud = benchmark('cloud', '--rounds', 1, '--width', 64, '--height', 48, '--frames', 0)
     assert {'dense_perception', 'plain NumPy', 'copy of the bytes'} <= set(cloud['results'])
     assert cloud['bytes'] == 64 * 48 * 20 and 'cores' in cloud['hardware']
+    assert {'all clouds', 'publish xyzrgb+label'} <= set(cloud['steps'])
+    assert 'quality' not in cloud
     model = benchmark('model', '--rounds', 1, '--model', write_plane_model(tmp_path / 'p.onnx'))
     assert model['model'] == 'plane' and len(model['results']) == 4
     lens = benchmark('rectification', '--rounds', 1, '--size', '64x48', '--network-size', '32x24')
