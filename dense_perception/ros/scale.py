@@ -36,7 +36,7 @@ PARAMETERS = (
                 'points scale it too.', choices=('auto', GROUND, POINTS, 'none')),
     Declaration('scale.min_inliers', 0.5, 'Share of the ground pixels or points that must agree '
                 'with a scale.', minimum=0.05, maximum=1.0, dynamic=True),
-    Declaration('scale.smoothing', 0.3, 'Time constant in seconds of the mean of scale and shift; '
+    Declaration('scale.smoothing', 0.0, 'Time constant in seconds of a mean of scale and shift; '
                 '0 = each frame has its own.', minimum=0.0, maximum=60.0),
     Declaration('scale.hold', 0.5, 'Seconds for which the last scale stays in use when none can '
                 'be found.', minimum=0.0, maximum=3600.0),

@@ -26,7 +26,7 @@ from dense_perception.metrics import DepthProtocol, depth_metrics
 
 _RATE = 15.0  # frames per second
 _SWAY_DEGREES = 0.46  # of the drive's camera by itself
-_SMOOTHING_S, _HOLD_S, _MIN_INLIERS = 0.3, 0.5, 0.5  # the node's defaults
+_MIN_INLIERS = 0.5  # the node's default
 _PROTOCOL = DepthProtocol(0.1, 80.0)
 
 
@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'in each, at {_RATE:g} frames per second (default: 4)')
     parser.add_argument('--nod', type=float, default=4.0, metavar='DEGREES',
                         help='by how much the camera nods (default: 4)')
+    parser.add_argument('--smoothing', type=float, default=0.0, metavar='SECONDS',
+                        help='as scale.smoothing (default: 0)')
+    parser.add_argument('--hold', type=float, default=0.5, metavar='SECONDS',
+                        help='as scale.hold (default: 0.5)')
     parser.add_argument('--seed', type=int, default=0)
 
 
@@ -54,7 +58,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                            'named ground')
     scores: dict[str, _Score] = {}
     for leg in range(args.legs):
-        rows = _rows()
+        rows = _rows(args)
         for moment in _moments(predictor, grounds[0], args, leg):
             for name, row in rows.items():
                 scores.setdefault(name, _Score()).add(leg, row(moment), moment.truth)
@@ -122,23 +126,23 @@ class _Moment:
 _Row = Callable[[_Moment], 'np.ndarray | None']
 
 
-def _rows() -> dict[str, _Row]:
+def _rows(args: argparse.Namespace) -> dict[str, _Row]:
     """What is compared; the rows that smooth have their own memory, so anew for every scene."""
     return {
         'true mount': lambda m: m.depths['true'],
         'IMU': lambda m: m.depths['imu'],
         'fixed pitch and roll': lambda m: m.depths['fixed'],
-        'IMU, then scaled to the ground': _scaled('imu', to_ground=True),
-        'no mount, scaled to the ground by IMU': _scaled('none', to_ground=True),
-        f'no mount, scaled to {POINTS} points': _scaled('none', to_ground=False),
-        'true disparity +- 5 %, to the ground by IMU': _scaled('disparity', to_ground=True),
-        f'true disparity +- 5 %, to {POINTS} points': _scaled('disparity', to_ground=False)}
+        'IMU, then scaled to the ground': _scaled(args, 'imu', to_ground=True),
+        'no mount, scaled to the ground by IMU': _scaled(args, 'none', to_ground=True),
+        f'no mount, scaled to {POINTS} points': _scaled(args, 'none', to_ground=False),
+        'true disparity +- 5 %, to the ground by IMU': _scaled(args, 'disparity', to_ground=True),
+        f'true disparity +- 5 %, to {POINTS} points': _scaled(args, 'disparity', to_ground=False)}
 
 
-def _scaled(prediction: str, to_ground: bool) -> _Row:
+def _scaled(args: argparse.Namespace, prediction: str, to_ground: bool) -> _Row:
     """The row that scales a prediction as the node does."""
     ambiguity = 'inverse_affine' if prediction == 'disparity' else 'scale'
-    smoother = ScaleFilter(_SMOOTHING_S, _HOLD_S)
+    smoother = ScaleFilter(args.smoothing, args.hold)
 
     def row(moment: _Moment) -> np.ndarray | None:
         predicted = moment.depths[prediction]
