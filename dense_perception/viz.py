@@ -51,6 +51,20 @@ def palette(classes: Sequence[ClassInfo]) -> np.ndarray:
     return colours
 
 
+def strongest_channel(features: np.ndarray) -> np.ndarray:
+    """Which of three feature channels is strongest, and how strong: the other two are black.
+
+    The picture of xNet's mixed feature (Ning et al., Figure 4). One linear scale serves all
+    channels, from the 1st to the 99th percentile of all values.
+
+    :param features: float (3, H, W); of equal channels the first counts.
+    """
+    low, high = np.percentile(features, (1, 99))
+    scaled = np.clip((features - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1)
+    strongest = features.argmax(axis=0) == np.arange(3)[:, None, None]
+    return np.moveaxis(np.round(255 * scaled * strongest).astype(np.uint8), 0, -1)
+
+
 def blend(image: np.ndarray, colours: np.ndarray, share: float = 0.6) -> np.ndarray:
     """``share`` of ``colours`` over the grey version of ``image``, which lends its structure."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

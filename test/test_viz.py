@@ -28,6 +28,26 @@ def test_limits_ignore_what_is_unknown_and_are_never_empty():
     assert viz.depth_limits([np.full(5, np.nan)]) == viz.depth_limits([]) == (1.0, 10.0)
 
 
+def test_only_the_strongest_of_three_channels_is_lit_and_all_have_one_scale():
+    features = np.zeros((3, 10, 10), np.float32)
+    features[0, :5], features[1, 5:], features[2, :, 0] = 1, 2, 3
+    picture = viz.strongest_channel(features)
+    assert tuple(picture[0, 1]) == (85, 0, 0) and tuple(picture[9, 1]) == (0, 170, 0)
+    assert (picture[:, 0] == (0, 0, 255)).all()
+    # An image's brightness and contrast, as linear maps of all features, change nothing.
+    np.testing.assert_array_equal(viz.strongest_channel(2 * features - 7), picture)
+
+
+def test_strongest_channel_of_nothing_and_of_one_outlier():
+    assert not viz.strongest_channel(np.full((3, 4, 5), 0.5, np.float32)).any()
+    features = np.tile(np.linspace(0, 1, 100, dtype=np.float32), (3, 100, 1))
+    features[0] += 0.5
+    usual = viz.strongest_channel(features)
+    features[0, 0, 0] = 1e6
+    np.testing.assert_allclose(viz.strongest_channel(features)[1:], usual[1:], atol=3)
+    assert tuple(viz.strongest_channel(features)[0, 0]) == (255, 0, 0)
+
+
 def test_classes_have_their_colours_and_others_are_black():
     table = viz.palette([ClassInfo(3, 'pole', (1, 2, 3))])
     assert tuple(table[3]) == (1, 2, 3) and not table[255].any()

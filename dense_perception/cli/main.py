@@ -17,6 +17,7 @@ COMMANDS = {
     'models': 'list model files and variants, or say everything about one of them',
     'convert': 'turn a public checkpoint into weights, card and model file',
     'export': 'write a model file from weights',
+    'explain': 'picture what an xNet-I mixes into an image, beside its prediction',
 }
 """Subcommand -> summary. Module ``dense_perception.cli.<subcommand>`` has ``add_arguments``
 and ``run``, which takes the parsed arguments and returns the exit code."""

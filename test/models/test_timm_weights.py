@@ -22,7 +22,8 @@ def weights(name: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize('name', ['convnext_atto', 'swin_tiny_patch4_window7_224',
-                                  'mobilenetv4_conv_small_050', 'vit_tiny_patch16_224'])
+                                  'mobilenetv4_conv_small_050', 'vit_tiny_patch16_224',
+                                  'eva02_tiny_patch14_224'])
 def test_every_kind_of_encoder(name: str):
     model, theirs = pair(name, image_size=(224, 224)), weights(name)
     report = load_timm(model, 'encoder', theirs)
@@ -66,5 +67,8 @@ def test_weights_of_another_model_leave_ours_alone():
         load_timm(model, 'encoder', weights('convnext_femto'))
     with pytest.raises(CheckpointError, match='no decoder that timm knows'):
         load_timm(create_model('depth_anything_v2_small'), 'decoder', {})
+    with pytest.raises(CheckpointError, match='no decoder that timm knows'):
+        load_timm(create_model('xnet_ladder_fpn', encoder='convnext_atto',
+                               decoder='convnext_atto'), 'decoder', {})
     for key, value in model.state_dict().items():
         assert torch.equal(before[key], value), key

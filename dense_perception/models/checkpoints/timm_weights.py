@@ -41,7 +41,9 @@ def load_timm(model: nn.Module, part: str, state: State | None) -> Report:
     target = getattr(target, 'body', target)
     values = full.state_dict()
     # timm's features_only models flatten the first level: "stages_0.x" is "stages.0.x".
-    own = {key: re.sub(r'^([a-z_]+)_(\d+)\.', r'\1.\2.', key) for key in target.state_dict()}
+    # Others wrap the whole model: "model.blocks.x".
+    own = {key: re.sub(r'^([a-z_]+)_(\d+)\.', r'\1.\2.', key.removeprefix('model.'))
+           for key in target.state_dict()}
     load_converted(target, {key: values[theirs] for key, theirs in own.items()})
     if state is None:
         return Report((), ())
