@@ -11,7 +11,7 @@ import torch
 
 from dense_perception.export.graph import DeployGraph
 from dense_perception.inference import card as names
-from dense_perception.inference.backends import load_backend
+from dense_perception.inference.backends import BackendOptions, open_backend
 from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile
 
@@ -60,7 +60,7 @@ def check_parity(graph: DeployGraph, path: Path, tolerance: Parity, samples: int
 
     :raises ExportError: they differ by more than ``tolerance``.
     """
-    backend = load_backend(ModelFile.open(path), 'onnxruntime', threads=1)
+    backend = open_backend('onnxruntime-cpu', ModelFile.open(path), BackendOptions(threads=1))
     rng = np.random.default_rng(1)
     worst = np.zeros(4)
     for sample in range(samples):

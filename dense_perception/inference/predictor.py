@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -11,11 +13,13 @@ import numpy as np
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.mount import Mount
 from dense_perception.inference import card as names
-from dense_perception.inference.backends import Backend, load_backend
+from dense_perception.inference.backends import Backend, BackendOptions, Ladder
 from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.resize import network_size, resize_image
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -29,13 +33,19 @@ class Predictor:
     :param model: path of a model file or name of a shipped model.
     :param backend: ``auto`` or one of ``backends.BACKENDS``.
     :param threads: CPU threads of the backend; 0 = all this process may use.
+    :param precision: the least precise arithmetic that the backend may use, see
+        ``backends.BackendOptions``.
+    :param say: takes sentences for the log: which backends are left out and why, engines that are
+        built, changes of the backend; may be called from another thread.
     :raises ModelFileError: the model file cannot be used.
     :raises BackendError: the backend cannot load it.
     """
 
-    def __init__(self, model: str | Path, backend: str = 'auto', threads: int = 0) -> None:
+    def __init__(self, model: str | Path, backend: str = 'auto', threads: int = 0,
+                 precision: str = 'fp32', say: Callable[[str], None] = _LOGGER.info) -> None:
         self.model = ModelFile.open(model)
-        self._serve(self.model.card, load_backend(self.model, backend, threads))
+        options = BackendOptions(threads, precision)
+        self._serve(self.model.card, Ladder(self.model, backend, options, say))
 
     def _serve(self, card: ModelCard, backend: Backend) -> None:
         self.card = card
@@ -44,8 +54,18 @@ class Predictor:
 
     @property
     def backend(self) -> str:
-        """Name of the backend in use."""
+        """Name of the backend in use; it may change, see ``backends.Ladder``."""
         return self._backend.name
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Backends that would be preferred -> why they are not in use."""
+        return self._backend.skipped if isinstance(self._backend, Ladder) else {}
+
+    @property
+    def backend_state(self) -> str:
+        """What the backend does beside inference, such as building an engine; '' = nothing."""
+        return self._backend.state if isinstance(self._backend, Ladder) else ''
 
     @property
     def has_depth(self) -> bool:

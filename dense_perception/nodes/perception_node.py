@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from dense_perception.inference.backends import BACKENDS, BackendError
+from dense_perception.inference.backends import BACKENDS, PRECISIONS, BackendError
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.predictor import Predictor
 from dense_perception.ros import camera, cloud_settings, metres, scale
@@ -29,6 +29,8 @@ from dense_perception.ros.statistics import Statistics
 PARAMETERS = (
     Declaration('model', 'xnet_small', 'Name of a shipped model or path of a model file.'),
     Declaration('backend', 'auto', 'Runtime that runs the model.', choices=('auto', *BACKENDS)),
+    Declaration('precision', 'fp32', 'Least precise arithmetic that the backend may use.',
+                choices=PRECISIONS),
     Declaration('threads', 0, 'CPU threads of the backend; 0 = one per core this process may use.',
                 minimum=0, maximum=1024),
     Declaration('input_transport', 'raw', 'raw subscribes to image, compressed to '
@@ -55,7 +57,7 @@ class PerceptionNode:
         self.finished = Future()
         self._parameters = Parameters(self.node, PARAMETERS)
         self._parameters.demand(cloud_settings.contradiction)
-        self._predictor = _load(self._parameters)
+        self._predictor = _load(self._parameters, self.node)
         self._parameters.demand(partial(cloud_settings.unsuited, self._predictor.card))
         self._conditions = Conditions(logger_of(self.node))
         self._statistics = Statistics()
@@ -130,7 +132,10 @@ class PerceptionNode:
         counts = self._statistics.counts()
         values = {
             'model': self._predictor.card.name, 'model_sha256': self._predictor.model.sha256,
-            'backend': self._predictor.backend, **self._worker.describe(),
+            'backend': self._predictor.backend,
+            'backend_state': self._predictor.backend_state, 'backend_skipped': '; '.join(
+                f'{name}: {why}' for name, why in self._predictor.skipped.items()),
+            **self._worker.describe(),
             'frames_in': str(counts.frames_in), 'frames_out': str(counts.frames_out),
             'dropped': str(self._mailbox.replaced), 'refused': str(counts.refused),
             'last_refusal': self._statistics.last_refusal}
@@ -155,8 +160,9 @@ class PerceptionNode:
             self._conditions.clear('silence')
 
 
-def _load(parameters: Parameters) -> Predictor:
+def _load(parameters: Parameters, node: Node) -> Predictor:
     try:
-        return Predictor(parameters['model'], parameters['backend'], parameters['threads'])
+        return Predictor(parameters['model'], parameters['backend'], parameters['threads'],
+                         parameters['precision'], node.get_logger().info)
     except (ModelFileError, BackendError) as error:
         raise FatalError(str(error)) from None

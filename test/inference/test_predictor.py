@@ -102,9 +102,9 @@ def test_outputs_the_card_leaves_out_are_none(tmp_path: Path):
 
 def test_an_unknown_backend_names_the_known_ones(tmp_path: Path):
     path = write_plane_model(tmp_path / 'plane.onnx')
-    with pytest.raises(BackendError, match='unknown backend "cuda".*auto, onnxruntime'):
+    with pytest.raises(BackendError, match='unknown backend "cuda".*auto, tensorrt'):
         Predictor(path, backend='cuda')
-    assert Predictor(path, backend='onnxruntime', threads=1).backend == 'onnxruntime-cpu'
+    assert Predictor(path, backend='onnxruntime-cpu', threads=1).backend == 'onnxruntime-cpu'
 
 
 def test_an_inference_that_fails_is_said_and_the_next_one_works(tmp_path: Path):

@@ -121,13 +121,13 @@ def _onnx_rival(name: str, size: tuple[int, int], threads: int,
     from dense_perception.export.cards import card_for, sized
     from dense_perception.export.onnx_export import export_model
     from dense_perception.export.parity import example_inputs
-    from dense_perception.inference.backends import load_backend
+    from dense_perception.inference.backends import BackendOptions, open_backend
     from dense_perception.inference.model_file import ModelFile
     from dense_perception.models import create_model
     path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / f'{name}.onnx'
     card = sized(card_for(name), size)
     export_model(create_model(name), card, path, in_place=True)
-    backend = load_backend(ModelFile.open(path), 'onnxruntime', threads)
+    backend = open_backend('onnxruntime-cpu', ModelFile.open(path), BackendOptions(threads))
     inputs = example_inputs(card, np.random.default_rng(0))
     return lambda: backend.run(inputs)
 

@@ -1,0 +1,163 @@
+"""The backends in order of preference, and the climb to the best one that works here."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from dense_perception.inference.backends.base import (
+    Backend,
+    BackendError,
+    BackendOptions,
+    DeviceError,
+    EngineMissing,
+)
+from dense_perception.inference.model_file import ModelFile
+
+BACKENDS = ('tensorrt', 'tensorrt_rtx', 'onnxruntime-cuda', 'openvino', 'onnxruntime-cpu')
+"""In the order in which ``auto`` tries them."""
+
+_CPU_RUNGS = ('openvino', 'onnxruntime-cpu')
+
+Say = Callable[[str], None]
+
+_LOGGER = logging.getLogger(__name__)
+_SAID_STEP = 0.25  # of a build
+
+
+def open_backend(name: str, model: ModelFile, options: BackendOptions) -> Backend:
+    """Load a model into the backend of that name, now.
+
+    :raises EngineMissing: it could, after its engine was built.
+    :raises BackendError: the name is unknown, or the backend is not installed, has no device or
+        cannot load the model.
+    """
+    if name not in BACKENDS:
+        raise BackendError(f'unknown backend "{name}"; choose from auto, {", ".join(BACKENDS)}')
+    try:
+        if name.startswith('tensorrt'):
+            from dense_perception.inference.backends import tensorrt
+            return tensorrt.load(name, model, options)
+        if name == 'openvino':
+            from dense_perception.inference.backends.openvino import OpenVinoBackend
+            return OpenVinoBackend(model, options)
+        from dense_perception.inference.backends.onnxruntime import OnnxRuntimeBackend
+        return OnnxRuntimeBackend(model, options, cuda=name == 'onnxruntime-cuda')
+    except ImportError as error:
+        raise BackendError(f'it is not installed ({error})') from None
+
+
+class Ladder:
+    """A backend that is the best one available, while it is: it climbs and steps down.
+
+    ``auto`` tries the rungs in order. A rung whose engine has to be built builds it in a thread,
+    the next rungs serve meanwhile, and the first batch after the build runs on the engine. A rung
+    whose device fails while it runs is left for good, and a CPU answers the same batch.
+
+    :param name: ``auto``, or the one rung to take; others then serve only while it is built or
+        after its device failed.
+    :param say: takes one sentence for the log: rungs that are left out, builds, changes.
+    :raises BackendError: the named backend, or with ``auto`` every one, cannot be used.
+    """
+
+    def __init__(self, model: ModelFile, name: str = 'auto',
+                 options: BackendOptions | None = None, say: Say = _LOGGER.info) -> None:
+        self._model, self._options, self._say = model, options or BackendOptions(), say
+        self.skipped: Mapping[str, str] = {}
+        """Rung -> why it is not used; replaced when it changes, never changed."""
+        self.state = ''
+        """What is going on beside inference, such as a build; '' if nothing is."""
+        self._built: Backend | None = None
+        rungs = BACKENDS if name == 'auto' else (name,)
+        self._named = name
+        self._backend = self._climb(rungs)
+
+    @property
+    def name(self) -> str:
+        """Name of the backend that serves now."""
+        return self._backend.name
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See :class:`Backend`."""
+        built, self._built = self._built, None
+        if built is not None:
+            self._say(f'now on {built.name} instead of {self._backend.name}')
+            self._backend, self._rung = built, self._building
+        try:
+            return self._backend.run(inputs)
+        except DeviceError as error:
+            self._skip(self._rung, str(error))
+            # Errors of CUDA stay with the process: the other rungs on the GPU would fail as well.
+            self._backend = self._climb(_CPU_RUNGS)
+            self._say(f'now on {self._backend.name}')
+            return self._backend.run(inputs)
+
+    def _climb(self, rungs: tuple[str, ...], may_build: bool = True) -> Backend:
+        """Open the first rung that works."""
+        reason = 'no rung is left'
+        for rung in rungs:
+            try:
+                if rung == 'openvino' != self._named:
+                    _worth_openvino(self._options)
+                backend = open_backend(rung, self._model, self._options)
+            except EngineMissing as missing:
+                if may_build:
+                    return self._build(rung, missing)
+                reason = f'its engine is not built ({missing})'
+            except BackendError as error:
+                reason = str(error)
+            else:
+                self._rung = rung
+                return backend
+            self._skip(rung, reason)
+        # The last rung needs nothing but the model, so its reason is about the model.
+        raise BackendError(reason)
+
+    def _build(self, rung: str, missing: EngineMissing) -> Backend:
+        """Serve from the rungs below while this one's engine is built."""
+        self.skipped = {**self.skipped, rung: f'its engine is being built ({missing})'}
+        backend = self._climb(self._below(rung), may_build=False)
+        self._say(f'{rung}: building an engine ({missing}); {backend.name} serves meanwhile')
+        self._building = rung
+        threading.Thread(target=self._work, args=(rung, missing), daemon=True,
+                         name='engine build').start()
+        return backend
+
+    def _work(self, rung: str, missing: EngineMissing) -> None:
+        said = 0.0
+
+        def progress(share: float) -> bool:
+            nonlocal said
+            self.state = f'building {rung} engine: {share:.0%}'
+            if share >= said + _SAID_STEP:
+                said = share
+                self._say(self.state)
+            return True
+
+        progress(0.0)
+        try:
+            built = missing.build(progress)
+        except Exception as error:  # whatever happens in there, the rung that serves goes on
+            self._skip(rung, str(error) if isinstance(error, BackendError) else repr(error))
+        else:
+            self.skipped = {r: why for r, why in self.skipped.items() if r != rung}
+            self._built = built
+        self.state = ''
+
+    def _skip(self, rung: str, reason: str) -> None:
+        self.skipped = {**self.skipped, rung: reason}
+        self._say(f'without {rung}: {reason}')
+
+    @staticmethod
+    def _below(rung: str) -> tuple[str, ...]:
+        return BACKENDS[BACKENDS.index(rung) + 1:]
+
+
+def _worth_openvino(options: BackendOptions) -> None:
+    """:raises BackendError: measured, docs/backends.md: in fp32 ONNX Runtime is as fast."""
+    if options.precision != 'bf16':
+        raise BackendError('in fp32 it is no faster than ONNX Runtime; precision bf16 makes it '
+                           'worth its start-up')

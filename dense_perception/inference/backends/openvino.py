@@ -1,0 +1,71 @@
+"""OpenVINO on x86 CPUs: worth its place where the CPU computes in bfloat16."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from dense_perception.inference.backends.base import (
+    BackendError,
+    BackendOptions,
+    check_graph,
+    input_shapes,
+)
+from dense_perception.inference.model_file import ModelFile
+
+_HINTS = {'fp32': 'f32', 'tf32': 'f32', 'bf16': 'bf16'}
+
+
+class OpenVinoBackend:
+    """One compiled model on the CPU.
+
+    The precision is always said: left to itself, OpenVINO computes in bfloat16 where it can.
+
+    :raises BackendError: this is no x86 CPU, it cannot compute in the precision asked for, or
+        OpenVINO cannot compile the model.
+    """
+
+    def __init__(self, model: ModelFile, options: BackendOptions | None = None) -> None:
+        options = options or BackendOptions()
+        hint = _HINTS.get(options.precision)
+        if hint is None:
+            raise BackendError(f'OpenVINO gains nothing from {options.precision} on a CPU; '
+                               f'ask for one of {", ".join(_HINTS)}')
+        if platform.machine() not in ('x86_64', 'AMD64'):
+            raise BackendError('OpenVINO is of use on x86 only; this is '
+                               f'{platform.machine()}')
+        core = ov.Core()
+        if hint == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+            raise BackendError('this CPU does not compute in bfloat16')
+        self.name = 'openvino' if hint == 'f32' else f'openvino {options.precision}'
+        try:
+            compiled = core.compile_model(str(model.path), 'CPU', {
+                'INFERENCE_PRECISION_HINT': hint, 'PERFORMANCE_HINT': 'LATENCY',
+                'INFERENCE_NUM_THREADS': options.cpu_threads, 'NUM_STREAMS': 1})
+        except RuntimeError as error:
+            raise BackendError(f'OpenVINO {ov.__version__} cannot load {model.path}: '
+                               f'{error}') from None
+        self._request = compiled.create_infer_request()
+        self._outputs = [_name(port, model.card.outputs) for port in compiled.outputs]
+        inputs = input_shapes(model.card)
+        check_graph(model.path, model.card, {
+            _name(port, inputs): tuple(d.get_length() if d.is_static else -1
+                                 for d in port.get_partial_shape())
+            for port in compiled.inputs}, self._outputs)
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See :class:`Backend`."""
+        try:
+            results = self._request.infer(inputs, share_inputs=True)
+        except RuntimeError as error:
+            raise BackendError(f'OpenVINO failed on an image: {error}') from None
+        return {name: results[index] for index, name in enumerate(self._outputs)}
+
+
+def _name(port: Any, known: Collection[str]) -> str:
+    """Name of a port: one that merged with another, such as a cast's input, has both names."""
+    return next((name for name in port.get_names() if name in known), port.any_name)

@@ -1,0 +1,190 @@
+"""TensorRT and TensorRT for RTX: one backend, the library's module is a parameter.
+
+The runtime half is the same for all versions since 8.5: tensors by name, ``execute_async_v3``.
+What differs between generations is in ``tensorrt_builder``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from dense_perception.inference.backends import cuda, gpu
+from dense_perception.inference.backends.base import (
+    BackendError,
+    BackendOptions,
+    DeviceError,
+    EngineMissing,
+    Progress,
+    check_graph,
+    input_shapes,
+)
+from dense_perception.inference.backends.tensorrt_builder import (
+    BuildOptions,
+    build_engine,
+    label,
+    make_log,
+)
+from dense_perception.inference.engine_cache import EngineCache, EngineKey
+from dense_perception.inference.model_file import ModelFile
+
+_LOGGER = logging.getLogger(__name__)
+_OLDEST = (8, 5)
+_DTYPES = {'FLOAT': 'float32', 'HALF': 'float16', 'UINT8': 'uint8', 'INT8': 'int8',
+           'INT32': 'int32', 'INT64': 'int64', 'BOOL': 'bool'}
+
+
+class TensorRTBackend:
+    """An engine, ready to run.
+
+    :param trt: the module ``tensorrt`` or ``tensorrt_rtx``.
+    :param engine: serialised, built for this GPU and this version.
+    :param name: what diagnostics show.
+    :param api: the CUDA runtime, see :func:`cuda.runtime`.
+    :raises BackendError: the engine is of another version or GPU, or not of this model.
+    :raises DeviceError: the GPU has not enough memory left.
+    """
+
+    def __init__(self, trt: Any, engine: bytes, model: ModelFile, name: str, api: Any) -> None:
+        self.name = name
+        self._log = make_log(trt)
+        self._runtime = trt.Runtime(self._log)
+        self._engine = self._runtime.deserialize_cuda_engine(engine)
+        if self._engine is None:
+            raise BackendError(f'{label(trt)} does not take the engine: {self._log.reason()}')
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise DeviceError(f'{label(trt)} cannot run the engine: {self._log.reason()}')
+        self._stream = cuda.Stream(api)
+        self._inputs: dict[str, cuda.Buffer] = {}
+        self._outputs: dict[str, cuda.Buffer] = {}
+        try:
+            self._allocate(trt)
+            check_graph(model.path, model.card,
+                        {n: b.array.shape for n, b in self._inputs.items()}, list(self._outputs))
+            self._launch = self._captured()
+        except BaseException:
+            self._release()
+            raise
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See :class:`Backend`."""
+        for name, buffer in self._inputs.items():
+            np.copyto(buffer.array, inputs[name])
+        self._launch()
+        self._stream.wait()
+        return {name: buffer.array.copy() for name, buffer in self._outputs.items()}
+
+    def _release(self) -> None:
+        """Give the GPU's memory back at once; a backend that worked does so when it is dropped."""
+        for buffer in (*self._inputs.values(), *self._outputs.values()):
+            buffer.free()
+
+    def _allocate(self, trt: Any) -> None:
+        for index in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(index)
+            is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+            dtype = _DTYPES[str(self._engine.get_tensor_dtype(name)).rpartition('.')[2]]
+            buffer = cuda.Buffer(self._stream, tuple(self._engine.get_tensor_shape(name)),
+                                 np.dtype(dtype))
+            (self._inputs if is_input else self._outputs)[name] = buffer
+            self._context.set_tensor_address(name, buffer.device)
+
+    def _enqueue(self) -> None:
+        for buffer in self._inputs.values():
+            buffer.upload()
+        if not self._context.execute_async_v3(int(self._stream.handle)):
+            raise DeviceError(f'TensorRT failed on an image: {self._log.reason()}')
+        for buffer in self._outputs.values():
+            buffer.download()
+
+    def _captured(self) -> Callable[[], None]:
+        """One frame as a CUDA graph: a single call to enqueue it; plain calls if it cannot be."""
+        self._enqueue()  # the first run may allocate, which a capture must not
+        self._stream.wait()
+        try:
+            launch = self._stream.capture(self._enqueue)
+            launch()
+            self._stream.wait()
+        except (BackendError, AttributeError) as error:
+            _LOGGER.info('without a CUDA graph: %s', error)
+            return self._enqueue
+        return launch
+
+
+def load(runtime: str, model: ModelFile, options: BackendOptions) -> TensorRTBackend:
+    """The engine of the cache, loaded.
+
+    :param runtime: ``tensorrt`` or ``tensorrt_rtx``: the module.
+    :raises EngineMissing: everything is there but the engine.
+    :raises BackendError: the library, cuda-bindings or a GPU is missing.
+    """
+    installed(runtime)
+    device = gpu.probe()  # before the import, which may need what the driver brings
+    trt = library(runtime)
+    api = cuda.runtime()
+    name = runtime if options.precision == 'fp32' else f'{runtime} {options.precision}'
+    cache = EngineCache(engine_key(trt, model, device, options.precision), model.card.name)
+
+    def ready() -> tuple[TensorRTBackend | None, str]:
+        engine, reason = cache.load()
+        if engine is None:
+            return None, reason
+        try:
+            return TensorRTBackend(trt, engine, model, name, api), ''
+        except DeviceError:
+            raise
+        except BackendError as error:
+            return None, str(error)
+
+    def build(progress: Progress) -> TensorRTBackend:
+        with cache.lock():
+            found, _ = ready()
+            if found is not None:
+                return found  # another process built it while we waited for the lock
+            start = time.monotonic()
+            engine = build_engine(trt, model.path, BuildOptions(options.precision), progress)
+            cache.store(engine, {'build_seconds': round(time.monotonic() - start, 1)})
+        return TensorRTBackend(trt, engine, model, name, api)
+
+    found, reason = ready()
+    if found is None:
+        raise EngineMissing(reason, build)
+    return found
+
+
+def installed(runtime: str) -> None:
+    """:raises BackendError: there is no Python package of that name."""
+    if find_spec(runtime) is None:
+        raise BackendError(f'the Python package {runtime} is not installed')
+
+
+def library(runtime: str) -> Any:
+    """The module of that name.
+
+    :raises BackendError: it does not load, or is too old.
+    """
+    try:
+        trt = import_module(runtime)
+    except (ImportError, OSError) as error:
+        raise BackendError(f'the Python package {runtime} does not load: {error}') from None
+    version = tuple(int(part) for part in trt.__version__.split('.')[:2])
+    if runtime == 'tensorrt' and version < _OLDEST:
+        raise BackendError(f'TensorRT {trt.__version__} is too old: 8.5 is the first that is '
+                           'supported')
+    return trt
+
+
+def engine_key(trt: Any, model: ModelFile, device: gpu.Gpu, precision: str) -> EngineKey:
+    """What the engine of this model depends on, on this machine."""
+    return EngineKey(
+        model_sha256=model.sha256, runtime=trt.__name__, runtime_version=trt.__version__,
+        cuda='{}.{}'.format(*device.cuda), gpu=device.name,
+        capability=device.compute_capability, precision=precision,
+        shapes=str(sorted(input_shapes(model.card).items())))

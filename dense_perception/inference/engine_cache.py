@@ -1,0 +1,184 @@
+"""Engines on disk: a cache of model files, valid only for the machine that built them.
+
+An engine is code. The cache is private to its user, and nothing is loaded from it that belongs to
+somebody else or is not, byte for byte, what was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+"""Of keys and sidecars, and of how engines are built: counts up when either changes."""
+
+_LOGGER = logging.getLogger(__name__)
+_WORDS = {
+    'model_sha256': 'model file', 'runtime_version': 'version of the runtime',
+    'cuda': "the driver's CUDA", 'gpu': 'GPU', 'capability': 'compute capability',
+    'shapes': 'input shapes', 'options': 'options', 'schema': 'schema of the cache'}
+
+
+def default_folder() -> Path:
+    """``dense_perception/engines`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``.
+
+    :raises OSError: this user has no home.
+    """
+    base = os.environ.get('XDG_CACHE_HOME', '')
+    try:
+        root = Path(base) if os.path.isabs(base) else Path.home() / '.cache'
+    except RuntimeError as error:
+        raise OSError(None, str(error)) from None
+    return root / 'dense_perception' / 'engines'
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """All that an engine depends on. Two engines are interchangeable if their keys are equal."""
+
+    model_sha256: str
+    runtime: str
+    runtime_version: str
+    cuda: str
+    gpu: str
+    capability: str
+    precision: str
+    shapes: str
+    options: str = ''
+    schema: int = SCHEMA
+
+    def digest(self) -> str:
+        """Hexadecimal hash of all fields."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def differences(self, other: dict[str, Any]) -> list[str]:
+        """What differs from the key of a sidecar, in words."""
+        return [f'{_WORDS[f.name]} was {other.get(f.name)!r} and is {getattr(self, f.name)!r}'
+                for f in fields(self)
+                if f.name in _WORDS and other.get(f.name) != getattr(self, f.name)]
+
+
+class EngineCache:
+    """Engines by key in one folder; every failure of the disk is a sentence, never an exception.
+
+    :param model_name: goes into the names of the files, for people.
+    :param folder: default: :func:`default_folder`.
+    """
+
+    def __init__(self, key: EngineKey, model_name: str, folder: Path | None = None) -> None:
+        self._key = key
+        name = re.sub(r'[^\w.-]', '_', model_name)[:80]
+        self._stem = f'{name}-{key.runtime}-{key.precision}-{key.digest()[:16]}'
+        self.problem: str | None = None
+        """Why the cache cannot be used; None while it can."""
+        try:
+            self.folder = folder or default_folder()
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            self.folder = folder or Path('.')
+            self._say(error, 'used')
+        self.path = self.folder / f'{self._stem}.engine'
+        self._sidecar = self.path.with_suffix('.json')
+
+    def load(self) -> tuple[bytes | None, str]:
+        """The engine and ''; or None and the reason why one has to be built."""
+        try:
+            for file in (self.path, self._sidecar):
+                if file.stat().st_uid not in (0, os.geteuid()):
+                    return None, f'{file} belongs to another user'
+            engine = self.path.read_bytes()
+            about = json.loads(self._sidecar.read_text())
+            if hashlib.sha256(engine).hexdigest() != about['sha256']:
+                return None, f'{self.path} is damaged'
+            if differences := self._key.differences(about['key']):
+                return None, f'{self.path} is stale: {", ".join(differences)}'
+        except FileNotFoundError:
+            return None, self._nearest()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return None, f'{self.path} or its sidecar cannot be read ({error})'
+        return engine, ''
+
+    def store(self, engine: bytes, about: dict[str, Any]) -> Path | None:
+        """Write an engine and its sidecar; None, and :attr:`problem`, if that fails.
+
+        :param about: more for the sidecar: how long it took, how accurate it is.
+        """
+        if self.problem:
+            return None
+        text = json.dumps({'key': asdict(self._key), 'bytes': len(engine),
+                           'sha256': hashlib.sha256(engine).hexdigest(), **about}, indent=1)
+        try:
+            write_atomically(self.path, engine)
+            write_atomically(self._sidecar, text.encode())
+        except OSError as error:
+            self._say(error, 'written')
+            return None
+        return self.path
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold this key's lock: of several processes one builds, the others find its engine."""
+        with contextlib.ExitStack() as stack:
+            try:
+                if not self.problem:
+                    file = stack.enter_context(open(self.folder / f'{self._stem}.lock', 'w'))
+                    try:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        _LOGGER.info('another process builds %s: waiting for it', self.path)
+                        fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                self._say(error, 'locked')
+            yield
+
+    def _say(self, error: OSError, verb: str) -> None:
+        folder = getattr(self, 'folder', 'the cache folder')
+        self.problem = (f'engine cache {folder} cannot be {verb} ({error.strerror or error}): '
+                        'engines are built anew at each start; set XDG_CACHE_HOME to a folder '
+                        'that can be written')
+        _LOGGER.warning('%s', self.problem)
+
+    def _nearest(self) -> str:
+        """Why there is no engine: what changed against the most similar one."""
+        nearest: list[str] | None = None
+        with contextlib.suppress(OSError):
+            for file in sorted(self.folder.glob(f'*-{self._key.runtime}-*.json')):
+                with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                    key = json.loads(file.read_text())['key']
+                    same = all(key[name] == getattr(self._key, name)
+                               for name in ('model_sha256', 'runtime', 'precision'))
+                    differences = self._key.differences(key)
+                    if same and (nearest is None or len(differences) < len(nearest)):
+                        nearest = differences
+        if not nearest:
+            return f'no engine was built yet for this model in {self._key.precision}'
+        return f'the engine in the cache is of another machine state: {", ".join(nearest)}'
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, then put it in place; nothing is left on failure.
+
+    :raises OSError: it cannot be written.
+    """
+    number, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(number, 'wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise

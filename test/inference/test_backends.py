@@ -1,0 +1,150 @@
+"""One contract for all backends, and the ladder that chooses among them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.fragile_model import write_fragile_model
+from helpers.plane_model import plane_card, plane_graph, save_model, write_plane_model
+
+from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.mount import Mount
+from dense_perception.inference.backends import (
+    BACKENDS,
+    Backend,
+    BackendError,
+    BackendOptions,
+    Ladder,
+    open_backend,
+)
+from dense_perception.inference.model_file import ModelFile
+from dense_perception.inference.predictor import Predictor
+from dense_perception.sources.opening import DEMO_CLIP, open_source
+
+MOUNT = Mount.from_pitch_roll(0.2, 0.02, 0.8)
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Largest relative error of depth, and shares of pixels with another label or none."""
+
+    depth: float
+    labels: float
+    unknown: float
+
+
+TOLERANCES = {'fp32': Tolerance(1e-4, 1e-4, 1e-4), 'bf16': Tolerance(0.08, 0.01, 0.01)}
+CASES = [(name, 'fp32') for name in BACKENDS] + [('openvino', 'bf16')]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: ' '.join(case))
+def backend(request: pytest.FixtureRequest) -> Callable[[str | Path], tuple[Backend, Tolerance]]:
+    """Opens a model in the backend of the case; skips where that is not available here."""
+    name, precision = request.param
+
+    def opened(model: str | Path) -> tuple[Backend, Tolerance]:
+        try:
+            found = open_backend(name, ModelFile.open(model), BackendOptions(1, precision))
+        except BackendError as error:
+            if not re.search('not installed|NVIDIA|built for the CPU|not compute in', str(error)):
+                raise
+            pytest.skip(f'{name}: {error}')
+        return found, TOLERANCES[precision]
+    return opened
+
+
+def predictions(model: str | Path, backend: Backend, images: list[np.ndarray]):
+    predictor = Predictor(model, 'onnxruntime-cpu', threads=1)
+    predictor._serve(predictor.card, backend)
+    height, width = images[0].shape[:2]
+    camera = Intrinsics(0.8 * width, 0.8 * width, width / 2, height / 2, width, height)
+    return [predictor.predict(image, camera, mount)
+            for image in images for mount in (MOUNT, None)]
+
+
+def agree(model: str | Path, backend: Backend, tolerance: Tolerance,
+          images: list[np.ndarray]) -> None:
+    reference = open_backend('onnxruntime-cpu', ModelFile.open(model), BackendOptions(1))
+    for a, b in zip(predictions(model, reference, images), predictions(model, backend, images)):
+        both = np.isfinite(a.depth) & np.isfinite(b.depth)
+        assert (np.isfinite(a.depth) != np.isfinite(b.depth)).mean() <= tolerance.unknown
+        # The error of half a percent of the pixels may be larger in lower precisions.
+        error = np.abs(a.depth - b.depth)[both] / a.depth[both]
+        assert np.quantile(error, 0.995) <= tolerance.depth
+        assert (a.labels != b.labels).mean() <= tolerance.labels
+        assert {x.dtype for x in (b.labels, b.confidence)} == {np.dtype(np.uint8)}
+        assert b.depth.dtype == np.float32 and b.depth.shape == a.depth.shape
+
+
+def test_backends_agree_on_the_shipped_model(backend):
+    if not DEMO_CLIP.is_dir():
+        pytest.skip('no demo clip')
+    frames = [frame.image for _, frame in zip(range(60), open_source('demo').frames())]
+    agree('xnet_small', *backend('xnet_small'), frames[::30])
+
+
+def test_backends_agree_on_flat_ground_and_random_colours(backend, plane_model: Path):
+    rng = np.random.default_rng(5)
+    images = [rng.integers(0, 256, (64, 80, 3), np.uint8) for _ in range(2)]
+    agree(plane_model, *backend(plane_model), images)
+
+
+def test_what_a_backend_returned_stays_as_it_was(backend, plane_model: Path):
+    found, _ = backend(plane_model)
+    dark, red = np.zeros((64, 80, 3), np.uint8), np.full((64, 80, 3), (255, 0, 0), np.uint8)
+    first, second = (p.labels for p in predictions(plane_model, found, [dark, red])[::2])
+    assert not first.any() and second.all()
+
+
+def test_a_graph_that_does_not_fit_its_card_is_refused(backend, plane_model: Path,
+                                                       tmp_path: Path):
+    backend(plane_model)  # skips
+    path = save_model(tmp_path / 'm.onnx', plane_graph(64, 80), plane_card(32, 80).to_json())
+    with pytest.raises(BackendError, match='by its card the graph takes'):
+        backend(path)[0]
+
+
+def test_an_image_that_fails_does_not_end_the_backend(plane_model: Path, tmp_path: Path):
+    ladder = Ladder(ModelFile.open(write_fragile_model(tmp_path / 'f.onnx')))
+    with pytest.raises(BackendError, match='ONNX Runtime failed on an image'):
+        ladder.run({'image': np.full((1, 64, 80, 3), 255, np.uint8)})
+    assert not ladder.run({'image': np.zeros((1, 64, 80, 3), np.uint8)})['labels'].any()
+
+
+def test_auto_says_of_every_rung_above_why_it_is_not_used(plane_model: Path):
+    said: list[str] = []
+    predictor = Predictor(plane_model, say=said.append)
+    rungs = BACKENDS[:BACKENDS.index(predictor.backend.split()[0])]
+    assert list(predictor.skipped) == list(rungs) and all(predictor.skipped.values())
+    assert said == [f'without {rung}: {why}' for rung, why in predictor.skipped.items()]
+
+
+def test_auto_takes_openvino_for_bfloat16_only(plane_model: Path):
+    pytest.importorskip('openvino', reason='openvino is not installed')
+    assert 'no faster than ONNX Runtime' in Predictor(plane_model).skipped.get('openvino', 'no f')
+    predictor = Predictor(plane_model, precision='bf16')
+    if 'does not compute in bfloat16' in predictor.skipped.get('openvino', ''):
+        pytest.skip(predictor.skipped['openvino'])
+    assert predictor.backend == 'openvino bf16'
+
+
+def test_a_named_rung_is_taken_or_refused(plane_model: Path):
+    pytest.importorskip('openvino', reason='openvino is not installed')
+    assert Predictor(plane_model, 'openvino').backend == 'openvino'
+    with pytest.raises(BackendError, match='OpenVINO gains nothing from fp16'):
+        Predictor(plane_model, 'openvino', precision='fp16')
+    with pytest.raises(BackendError, match='unknown precision "int4"; choose from fp32'):
+        Predictor(plane_model, precision='int4')
+
+
+def test_a_model_that_no_rung_takes_is_refused_for_its_own_reason(tmp_path: Path):
+    path = save_model(tmp_path / 'm.onnx', plane_graph(64, 80), plane_card(32, 80).to_json())
+    with pytest.raises(BackendError, match=f'{path}: by its card the graph takes'):
+        Predictor(path)
+    write_plane_model(path)
+    assert Predictor(path).backend == 'onnxruntime-cpu'

@@ -1,0 +1,210 @@
+"""The TensorRT backend on a stand-in for GPU and runtime; no engine ever ran on a GPU here."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers.plane_model import plane_card, plane_graph, save_model, write_plane_model
+from helpers.stand_in_cuda import StandInCuda, stand_in_tensorrt
+
+from dense_perception.inference.backends import BackendError, cuda, gpu, ladder, tensorrt
+from dense_perception.inference.predictor import Predictor
+
+IMAGE = np.random.default_rng(3).integers(0, 256, (64, 80, 3), np.uint8)
+DARK = np.zeros_like(IMAGE)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A machine with GPU, TensorRT and cuda-bindings; its parts can be changed or broken."""
+    parts = SimpleNamespace(cuda=StandInCuda(), gpu=gpu.Gpu('Orin', (8, 7), (12, 6)),
+                            folder=tmp_path / 'cache' / 'dense_perception' / 'engines', builds=0,
+                            build=lambda path, progress: Path(path).read_bytes())
+    parts.trt = stand_in_tensorrt(parts.cuda)
+
+    def build(trt, path, options, progress):
+        parts.builds += 1
+        return parts.build(path, progress)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(gpu, 'probe', lambda: parts.gpu)
+    monkeypatch.setattr(cuda, 'runtime', lambda: parts.cuda)
+    monkeypatch.setattr(tensorrt, 'installed', lambda name: None)
+    monkeypatch.setattr(tensorrt, 'library', lambda name: SimpleNamespace(
+        **vars(parts.trt) | {'__name__': name}))
+    monkeypatch.setattr(tensorrt, 'build_engine', build)
+    return parts
+
+
+def on_engine(model: Path, **options) -> Predictor:
+    """A predictor after the build, if there is one to wait for."""
+    said: list[str] = []
+    predictor = Predictor(model, 'tensorrt', say=said.append, **options)
+    for thread in threading.enumerate():
+        if thread.name == 'engine build':
+            thread.join(30)
+    predictor.said = said
+    predictor.predict(DARK)
+    return predictor
+
+
+def test_it_serves_from_the_cpu_until_the_engine_is_built(machine, plane_model: Path):
+    go = threading.Event()
+
+    def slow(path: Path, progress) -> bytes:
+        assert progress(0.5)
+        go.wait(30)
+        return Path(path).read_bytes()
+    machine.build = slow
+    said: list[str] = []
+    predictor = Predictor(plane_model, 'tensorrt', say=said.append)
+    before = predictor.predict(IMAGE)
+    assert predictor.backend == 'onnxruntime-cpu'
+    assert 'no engine was built yet' in predictor.skipped['tensorrt']
+    while '50%' not in predictor.backend_state:
+        pass
+    go.set()
+    for thread in threading.enumerate():
+        if thread.name == 'engine build':
+            thread.join(30)
+    after = predictor.predict(IMAGE)
+    assert predictor.backend == 'tensorrt' and predictor.backend_state == ''
+    assert 'tensorrt' not in predictor.skipped
+    assert any('now on tensorrt instead of onnxruntime-cpu' in line for line in said)
+    np.testing.assert_array_equal(before.depth, after.depth)
+    np.testing.assert_array_equal(before.labels, after.labels)
+
+
+def test_the_next_start_finds_the_engine(machine, plane_model: Path):
+    on_engine(plane_model)
+    predictor = Predictor(plane_model, 'tensorrt')
+    assert predictor.backend == 'tensorrt' and machine.builds == 1
+    assert Predictor(plane_model).backend == 'tensorrt'  # auto
+
+
+@pytest.mark.parametrize(('change', 'said'), [
+    (lambda m: setattr(m.trt, '__version__', '10.7.0'), "was '10.3.0' and is '10.7.0'"),
+    (lambda m: setattr(m, 'gpu', gpu.Gpu('Thor', (11, 0), (13, 0))), 'GPU was'),
+    (lambda m: next(m.folder.glob('*.engine')).write_bytes(b'x'), 'is damaged')])
+def test_an_engine_of_another_time_is_built_again(machine, plane_model: Path, change, said: str):
+    on_engine(plane_model)
+    change(machine)
+    predictor = on_engine(plane_model)
+    assert predictor.backend == 'tensorrt' and machine.builds == 2
+    assert any(said in line for line in predictor.said)
+
+
+def test_an_engine_that_tensorrt_refuses_is_built_again(machine, plane_model: Path):
+    model = tensorrt.ModelFile.open(plane_model)
+    key = tensorrt.engine_key(machine.trt, model, machine.gpu, 'fp32')
+    tensorrt.EngineCache(key, 'plane').store(b'of another version', {})
+    predictor = on_engine(plane_model)
+    assert predictor.backend == 'tensorrt' and machine.builds == 1
+    assert any('the version tag does not match' in line for line in predictor.said)
+
+
+def test_a_cache_that_cannot_be_written_costs_the_cache_only(
+        machine, plane_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    assert on_engine(plane_model).backend == 'tensorrt'
+    assert on_engine(plane_model).backend == 'tensorrt' and machine.builds == 2
+
+
+@pytest.mark.parametrize('error', [BackendError('does not support Frob'), MemoryError()])
+def test_a_build_that_fails_leaves_what_serves(machine, plane_model: Path, error: Exception):
+    def failing(path: Path, progress) -> bytes:
+        raise error
+    machine.build = failing
+    predictor = on_engine(plane_model)
+    assert predictor.backend == 'onnxruntime-cpu' and predictor.backend_state == ''
+    assert (str(error) or 'MemoryError') in predictor.skipped['tensorrt']
+
+
+def test_a_gpu_without_memory_is_left_and_nothing_leaks(machine, plane_model: Path):
+    machine.cuda.memory_left = 20_000
+    predictor = on_engine(plane_model)
+    assert predictor.backend == 'onnxruntime-cpu'
+    assert 'cudaMalloc: out of memory' in predictor.skipped['tensorrt']
+    assert machine.cuda.blocks == {}
+
+
+@pytest.mark.parametrize('call', ['cudaGraphLaunch', 'cudaEventSynchronize'])
+def test_a_gpu_that_fails_under_way_hands_the_frame_down(machine, plane_model: Path, call: str):
+    predictor = on_engine(plane_model)
+    expected = predictor.predict(IMAGE)
+    machine.cuda.failing = {call}
+    after = predictor.predict(IMAGE)
+    assert predictor.backend == 'onnxruntime-cpu'
+    assert f'CUDA failed in {call}: an illegal memory access (700)' in predictor.skipped[
+        'tensorrt']
+    np.testing.assert_array_equal(expected.depth, after.depth)
+
+
+def test_a_frame_is_one_graph_launch_in_the_right_order(machine, plane_model: Path):
+    predictor = on_engine(plane_model)
+    first = machine.cuda.calls
+    at = first.index('cudaStreamBeginCapture')
+    assert first[at + 1:at + 9] == ['cudaMemcpyAsync'] * 4 + ['execute_async_v3'] + [
+        'cudaMemcpyAsync'] * 3
+    machine.cuda.calls.clear()
+    predictor.predict(IMAGE)
+    assert machine.cuda.calls == ['cudaGraphLaunch', 'cudaEventRecord', 'cudaEventSynchronize']
+
+
+def test_without_graphs_it_enqueues_the_calls(machine, plane_model: Path):
+    machine.cuda.failing = {'cudaStreamBeginCapture'}
+    predictor = on_engine(plane_model)
+    assert predictor.backend == 'tensorrt'
+    machine.cuda.calls.clear()
+    predictor.predict(IMAGE)
+    assert machine.cuda.calls.count('execute_async_v3') == 1
+    assert 'cudaGraphLaunch' not in machine.cuda.calls
+
+
+def test_memory_goes_back_with_the_predictor(machine, plane_model: Path):
+    predictor = on_engine(plane_model)
+    assert len(machine.cuda.blocks) == 14  # 4 inputs, 3 outputs, on both sides
+    del predictor
+    assert machine.cuda.blocks == {}
+
+
+def test_an_engine_of_another_model_is_refused(machine, tmp_path: Path, plane_model: Path):
+    other = save_model(tmp_path / 'm.onnx', plane_graph(32, 80), plane_card(32, 80).to_json())
+    machine.build = lambda path, progress: other.read_bytes()
+    assert 'by its card the graph takes' in on_engine(plane_model).skipped['tensorrt']
+    assert machine.cuda.blocks == {}
+
+
+def test_what_is_missing_is_said_in_order(monkeypatch: pytest.MonkeyPatch, plane_model: Path):
+    with pytest.raises(BackendError, match='the Python package tensorrt is not installed'):
+        monkeypatch.setattr(tensorrt, 'find_spec', lambda name: None)
+        Predictor(plane_model, 'tensorrt')
+    monkeypatch.setattr(tensorrt, 'installed', lambda name: None)
+    monkeypatch.setattr(gpu, '_DRIVER', 'libnowhere.so.1')
+    with pytest.raises(BackendError, match='no NVIDIA GPU: the driver is not installed'):
+        Predictor(plane_model, 'tensorrt')
+    monkeypatch.setattr(gpu, 'probe', lambda: gpu.Gpu('Orin', (8, 7), (12, 6)))
+    monkeypatch.setattr(tensorrt, 'import_module', lambda name: stand_in_tensorrt(
+        StandInCuda(), version='8.4.1'))
+    with pytest.raises(BackendError, match=r'TensorRT 8.4.1 is too old'):
+        Predictor(plane_model, 'tensorrt')
+    monkeypatch.setattr(tensorrt, 'import_module', lambda name: stand_in_tensorrt(StandInCuda()))
+    monkeypatch.setattr(cuda, '_MODULES', ('no_such_bindings',))
+    with pytest.raises(BackendError, match='cuda-bindings is not installed'):
+        Predictor(plane_model, 'tensorrt')
+
+
+def test_two_runtimes_without_engines_build_one(machine, tmp_path: Path):
+    model = write_plane_model(tmp_path / 'plane.onnx')
+    predictor = Predictor(model)
+    for thread in threading.enumerate():
+        if thread.name == 'engine build':
+            thread.join(30)
+    predictor.predict(DARK)
+    assert predictor.backend == 'tensorrt' and machine.builds == 1
+    assert 'its engine is not built' in predictor.skipped['tensorrt_rtx']
+    assert set(predictor.skipped) <= set(ladder.BACKENDS)
