@@ -41,6 +41,7 @@ setup(
         'models': ['torch>=2.6', 'timm>=1.0.11,<2', 'onnx>=1.17', 'onnxscript', 'safetensors'],
         # bfloat16 on x86 CPUs that have it.
         'openvino': ['openvino>=2024.0'],
+        'view': ['rerun-sdk>=0.39'],
         'world': ['mujoco>=3.3'],
         # transformers: the reference implementation of DPT and Depth Anything.
         'test': ['mypy', 'openvino>=2024.0', 'pytest>=8', 'ruff', 'transformers>=5'],

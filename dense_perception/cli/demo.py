@@ -18,7 +18,7 @@ from dense_perception.cli.mosaic import Mosaic, choose_rows, metric_limits
 from dense_perception.cli.observer import Observer, Sample
 from dense_perception.cli.processes import NodeGroup, free_domain
 from dense_perception.cli.sheet import save
-from dense_perception.cli.summary import accuracy, timing
+from dense_perception.cli.summary import accuracy, protocol, timing
 from dense_perception.inference.backends import BACKENDS
 from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile, ModelFileError
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         print(f'demo: {args.source} through {card.name}, on ROS domain {group.domain}', flush=True)
         perception = group.start('perception', {'model': args.model, 'backend': args.backend})
         group.start('image_source', {'source': args.source})
-        mosaic = Mosaic(card)
+        mosaic = Mosaic(card.classes, protocol(card))
         group.wait_for('result', lambda: observer.samples, observer.spin)
         _picture(mosaic, observer.samples, _title(observer), args.out)
         print(f'demo: first picture in {args.out / "mosaic.png"}', flush=True)

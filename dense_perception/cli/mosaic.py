@@ -13,7 +13,8 @@ from dense_perception.cli.observer import Sample
 from dense_perception.cli.sheet import MARGIN, TILE_HEIGHT, TILE_WIDTH, Tile
 from dense_perception.cli.summary import depth_errors
 from dense_perception.geometry.cloud import CloudBuilder
-from dense_perception.inference.card import ModelCard
+from dense_perception.inference.card import ClassInfo
+from dense_perception.metrics.depth import EVERYWHERE, DepthProtocol
 
 _COLUMNS = ('camera', 'depth', 'mask', 'cloud from above')
 
@@ -21,12 +22,15 @@ _COLUMNS = ('camera', 'depth', 'mask', 'cloud from above')
 class Mosaic:
     """Paints samples of one run.
 
-    :param card: of the model that ran.
+    :param classes: of the masks.
+    :param counted: what of a truth counts.
     """
 
-    def __init__(self, card: ModelCard) -> None:
-        self._card = card
-        self._palette = viz.palette(card.classes)
+    def __init__(self, classes: Sequence[ClassInfo],
+                 counted: DepthProtocol = EVERYWHERE) -> None:
+        self._classes = classes
+        self._counted = counted
+        self._palette = viz.palette(classes)
 
     def paint(self, samples: Sequence[Sample], title: str) -> np.ndarray:
         """The picture: uint8 RGB, one row per sample."""
@@ -54,7 +58,7 @@ class Mosaic:
             return tile, 'relative: no mount known, so no metres'
         valid = sample.depth[np.isfinite(sample.depth) & (sample.depth > 0)]
         caption = f'metric, median {np.median(valid):.1f} m' if valid.size else 'nothing in range'
-        errors = depth_errors(sample, self._card)
+        errors = depth_errors(sample, self._counted)
         return tile, caption + (f', AbsRel {errors["abs_rel"]:.2f}' if errors else '')
 
     def mask_tile(self, sample: Sample) -> Tile:
@@ -62,7 +66,7 @@ class Mosaic:
         if sample.labels is None:
             return sheet.empty(), 'no mask from this model'
         present = np.bincount(sample.labels.ravel(), minlength=256) / sample.labels.size
-        largest = sorted(self._card.classes, key=lambda c: -present[c.id])[:3]
+        largest = sorted(self._classes, key=lambda c: -present[c.id])[:3]
         caption = ', '.join(f'{c.name} {present[c.id]:.0%}' for c in largest if present[c.id])
         colours = _as_seen(self._palette[sample.labels], sample.image, crisp=True)
         blended = viz.blend(sample.image, colours)
@@ -89,7 +93,7 @@ class Mosaic:
     def legend(self, strip: np.ndarray, limits: tuple[float, float] | None) -> None:
         """Classes in the first line, the scale of depth in the second."""
         at = MARGIN
-        for info in self._card.classes:
+        for info in self._classes:
             cv2.rectangle(strip, (at, 8), (at + 16, 20), info.colour, -1)
             at += 22 + viz.text(strip, info.name, (at + 22, 19), 0.42) + 18
         near, far = limits or (1.0, 10.0)

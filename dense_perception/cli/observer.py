@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -14,11 +16,11 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from dense_perception.cli import decoding
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.camera_info import intrinsics_from_info
 from dense_perception.geometry.mount import Mount
 from dense_perception.ros import dds
-from dense_perception.ros.images import colour_from_image
 from dense_perception.ros.mount import mount_from_message
 from dense_perception.ros.qos import LATCHED
 from dense_perception_msgs.msg import CameraMount, InferenceStatus
@@ -105,7 +107,7 @@ class Observer:
         self._mounts: deque[tuple[Stamp, Mount | None]] = deque(maxlen=64)
         dds.use_shipped_profile()
         self._context = rclpy.Context()
-        self._context.init(domain_id=domain)
+        self._context.init(args=[], domain_id=domain)
         self._node = rclpy.create_node('dense_perception_observer', context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
@@ -229,34 +231,17 @@ class Observer:
 def _decode(seconds: float, found: dict[str, bytes], mount: Mount | None) -> Sample:
     messages = {topic: deserialize_message(data, _TYPES[topic]) for topic, data in found.items()}
 
-    def plane(topic: str, dtype: type) -> np.ndarray | None:
-        msg = messages.get(topic)
-        if msg is None:
-            return None
-        return np.ndarray((msg.height, msg.width), dtype, msg.data,
-                          strides=(msg.step, np.dtype(dtype).itemsize))
+    def get(topic: str, decode: Callable[[Any], Any] = decoding.plane) -> Any:
+        return decode(messages[topic]) if topic in messages else None
 
-    image, order = colour_from_image(messages[IMAGE])
-    depth = plane(DEPTH, np.float32)
+    depth = get(DEPTH)
     return Sample(
-        seconds=seconds, image=image if order == 'rgb' else np.ascontiguousarray(image[..., ::-1]),
-        depth=plane(RELATIVE, np.float32) if depth is None else depth, metric=depth is not None,
-        intrinsics=_intrinsics(messages.get(INFO)), mount=mount, labels=plane(MASK, np.uint8),
-        points=_points(messages.get(CLOUD)), obstacles=_points(messages.get(OBSTACLES)),
-        true_depth=plane(TRUE_DEPTH, np.float32), true_labels=plane(TRUE_MASK, np.uint8))
+        seconds=seconds, image=get(IMAGE, decoding.rgb), mount=mount,
+        depth=get(RELATIVE) if depth is None else depth, metric=depth is not None,
+        intrinsics=get(INFO, _intrinsics), labels=get(MASK), points=get(CLOUD, decoding.points),
+        true_depth=get(TRUE_DEPTH), true_labels=get(TRUE_MASK),
+        obstacles=get(OBSTACLES, decoding.points))
 
 
-def _intrinsics(info: CameraInfo | None) -> Intrinsics | None:
-    return info and intrinsics_from_info(info, info.width, info.height, rectified=False)
-
-
-def _points(msg: PointCloud2 | None) -> np.ndarray | None:
-    if msg is None:
-        return None
-    kinds = {2: 'u1', 7: '<f4'}  # sensor_msgs/PointField: UINT8, FLOAT32
-    dtype = np.dtype({'names': [field.name for field in msg.fields],
-                      'formats': [kinds[field.datatype] for field in msg.fields],
-                      'offsets': [field.offset for field in msg.fields],
-                      'itemsize': msg.point_step})
-    return np.ndarray((msg.height, msg.width), dtype, msg.data,
-                      strides=(msg.row_step, msg.point_step))
+def _intrinsics(info: CameraInfo) -> Intrinsics:
+    return intrinsics_from_info(info, info.width, info.height, rectified=False)

@@ -71,12 +71,11 @@ def accuracy(samples: Sequence[Sample], card: ModelCard) -> dict[str, Any]:
                   'valid_share': _mean([n / size for n, size in counts])}}
 
 
-def depth_errors(sample: Sample, card: ModelCard) -> dict[str, float] | None:
+def depth_errors(sample: Sample, counted: DepthProtocol) -> dict[str, float] | None:
     """Depth metrics of one sample; None without truth or without metric depth."""
     if sample.depth is None or sample.true_depth is None or not sample.metric:
         return None
-    return depth_metrics(like(sample.depth, sample.true_depth), sample.true_depth,
-                         protocol(card))
+    return depth_metrics(like(sample.depth, sample.true_depth), sample.true_depth, counted)
 
 
 def protocol(card: ModelCard) -> DepthProtocol:

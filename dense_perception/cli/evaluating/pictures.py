@@ -14,7 +14,7 @@ from dense_perception.cli.evaluating.scores import Scores
 from dense_perception.cli.mosaic import Mosaic, camera_tile, metric_limits
 from dense_perception.cli.observer import Sample
 from dense_perception.cli.sheet import TILE_HEIGHT, TILE_WIDTH, Tile
-from dense_perception.cli.summary import like
+from dense_perception.cli.summary import like, protocol
 from dense_perception.inference.card import ModelCard
 from dense_perception.metrics.obstacles import compare
 
@@ -27,7 +27,7 @@ class EvaluationSheet:
     """Camera, depth, true depth, error, and what there is of mask, true mask and obstacles."""
 
     def __init__(self, card: ModelCard, scores: Scores) -> None:
-        self._mosaic = Mosaic(card)
+        self._mosaic = Mosaic(card.classes, protocol(card))
         self._scores = scores
 
     def paint(self, samples: Sequence[Sample], title: str) -> np.ndarray:
