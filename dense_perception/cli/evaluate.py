@@ -64,9 +64,10 @@ def run(args: argparse.Namespace) -> int:
     replay = Replay(recording, {'model': args.model, 'backend': args.backend, **parameters},
                     args.rate, args.out / 'logs')
     kept: list[Sample] = []
+    step = max(1, recording.images // _KEPT_SAMPLES)
     for number, sample in enumerate(replay.samples()):
         scores.add(sample)
-        if number % max(1, recording.images // _KEPT_SAMPLES) == 0:
+        if number >= step * len(kept) and _comparable(sample, recording):
             kept.append(sample)
     result = _result(recording, replay, scores, card, args)
     result['notes'] = [*missing(recording, card, mount), *_happened(result, replay)]
@@ -121,12 +122,19 @@ def _result(recording: Recording, replay: Replay, scores: Scores, card: ModelCar
         'model': card.name, 'backend': times['backend'],
         'bag': {'path': str(recording.path), 'images': recording.images,
                 'topics': dict(recording.topics)},
-        'frames': {'received': times['frames_in'], 'published': times['frames_out'],
-                   'dropped': times['dropped'], 'compared': scores.frames},
+        'frames': {'sent': replay.sent, 'received': times['frames_in'],
+                   'published': times['frames_out'], 'dropped': times['dropped'],
+                   'compared': scores.frames},
         **{name: times[name] for name in ('fps', 'latency_ms', 'age_ms', 'inference_ms')},
         **scores.result(),
         'obstacle_grid': {'cell': grid.cell, 'reach': grid.reach, 'low': grid.low,
                           'high': grid.high, 'least_points': grid.least_points}}
+
+
+def _comparable(sample: Sample, recording: Recording) -> bool:
+    """Whether a sample is one for the sheet: with truth, if any frame has one."""
+    return sample.true_depth is not None or sample.true_labels is not None \
+        or sample.rectified or not {'depth', 'labels'} & recording.topics.keys()
 
 
 def _parameter(text: str) -> tuple[str, Any]:

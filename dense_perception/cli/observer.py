@@ -6,7 +6,7 @@ import struct
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ class Sample:
     NaN = unknown, metres (``depth`` only if ``metric``). ``labels``, ``true_labels``: uint8.
     ``intrinsics``: of ``depth``. ``mount``: as ``camera_mount`` said at the image's time.
     ``points``: structured (H, W), see ``geometry.cloud``; ``obstacles``: likewise, (1, N).
+    ``stamp``: seconds and nanoseconds of the header. ``rectified``: the outputs are those of an
+    image without distortion; the truth of a distorted one is then left out.
     """
 
     seconds: float
@@ -64,6 +66,8 @@ class Sample:
     true_depth: np.ndarray | None
     true_labels: np.ndarray | None
     obstacles: np.ndarray | None = None
+    stamp: Stamp = (0, 0)
+    rectified: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ class Observer:
 
     :param domain: ROS_DOMAIN_ID.
     :param topics: which of the topics above to listen to.
-    :param sample_every_s: mean seconds between two samples; 0 = every frame (of a source that has
-        truth: every frame with truth), None = take none.
+    :param sample_every_s: mean seconds between two samples; 0 = every frame, None = take none.
+        A sample is taken of what the topics have, so without ``IMAGE`` it has no image.
     """
 
     def __init__(self, domain: int, topics: tuple[str, ...],
@@ -108,9 +112,9 @@ class Observer:
         dds.use_shipped_profile()
         self._context = rclpy.Context()
         self._context.init(args=[], domain_id=domain)
-        self._node = rclpy.create_node('dense_perception_observer', context=self._context)
+        self.node = rclpy.create_node('dense_perception_observer', context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
+        self._executor.add_node(self.node)
         self._subscribe(topics)
 
     def spin(self, seconds: float) -> None:
@@ -124,11 +128,6 @@ class Observer:
         taken, self.samples = self.samples, []
         return taken
 
-    def heard_by(self, name: str) -> bool:
-        """Whether a node of this name listens to ``IMAGE``."""
-        return any(info.node_name == name
-                   for info in self._node.get_subscriptions_info_by_topic(IMAGE))
-
     def forget(self) -> None:
         """Begin anew: what was heard so far does not count."""
         self.frames.clear()
@@ -141,21 +140,21 @@ class Observer:
 
     def __exit__(self, *exc_info: object) -> None:
         self._executor.shutdown()
-        self._node.destroy_node()
+        self.node.destroy_node()
         self._context.try_shutdown()
 
     def _subscribe(self, topics: tuple[str, ...]) -> None:
         def listen(topic: str) -> None:
             quality = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=_KEPT[topic],
                                  reliability=ReliabilityPolicy.BEST_EFFORT)
-            self._node.create_subscription(
+            self.node.create_subscription(
                 _TYPES[topic], topic, lambda data: self._on_bytes(topic, data), quality, raw=True)
 
         for topic in topics:
             listen(topic)
-        self._node.create_subscription(InferenceStatus, STATUS, self._on_status, QoSProfile(
+        self.node.create_subscription(InferenceStatus, STATUS, self._on_status, QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=100))
-        self._node.create_subscription(CameraMount, 'camera_mount', self._on_mount, LATCHED)
+        self.node.create_subscription(CameraMount, 'camera_mount', self._on_mount, LATCHED)
 
     def _on_mount(self, msg: CameraMount) -> None:
         stamp = msg.header.stamp.sec, msg.header.stamp.nanosec
@@ -165,7 +164,7 @@ class Observer:
         # Every topic here starts with a header, which starts with its stamp: CDR puts it after
         # four bytes of encapsulation.
         stamp: Stamp = struct.unpack_from('<iI', data, 4)
-        now = self._node.get_clock().now().nanoseconds
+        now = self.node.get_clock().now().nanoseconds
         self.arrival_ms[topic].append((now - stamp[0] * 10 ** 9 - stamp[1]) / 1e6)
         if self._sample_every_s is not None:
             kept = self._kept[topic]
@@ -189,10 +188,10 @@ class Observer:
 
     def _is_due(self, now: float, stamp: Stamp) -> bool:
         """Time for a sample, and of a frame with truth where only some frames have it."""
+        if not self._sample_every_s:
+            return True
         truth = [self._kept[topic] for topic in (TRUE_DEPTH, TRUE_MASK) if self._kept.get(topic)]
         has_truth = not truth or any(stamp in kept for kept in truth)
-        if not self._sample_every_s:
-            return has_truth
         patience = 0.0 if has_truth else self._sample_every_s
         return not self._wanted and now >= self._next_sample + patience
 
@@ -209,17 +208,19 @@ class Observer:
         late = len(self.frames) - index >= _STATUSES_TO_WAIT
         if not found.keys() >= due and not late:
             return False
-        if IMAGE in found and (DEPTH in found or RELATIVE in found or MASK in found):
+        if (IMAGE in found or IMAGE not in self._kept) and found.keys() & {DEPTH, RELATIVE, MASK}:
             assert self._sample_every_s is not None
             # Uneven steps (the golden ratio's multiples): even ones would meet the same few
             # pictures of a folder that is played in a loop again and again.
             step = 0.5 + (0.618034 * len(self.samples)) % 1
             self._next_sample = frame.received + step * self._sample_every_s
-            if 'rectify' in frame.stages_ms:
+            rectified = 'rectify' in frame.stages_ms
+            if rectified:
                 # The truth is that of the distorted image, pixel by pixel: no comparison.
                 found = {t: data for t, data in found.items() if t not in (TRUE_DEPTH, TRUE_MASK)}
-            self.samples.append(_decode(frame.received - self.frames[0].received, found,
-                                        self._mount_at(stamp)))
+            self.samples.append(replace(
+                _decode(frame.received - self.frames[0].received, found, self._mount_at(stamp)),
+                stamp=stamp, rectified=rectified))
         return True
 
     def _mount_at(self, stamp: Stamp) -> Mount | None:

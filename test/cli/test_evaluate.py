@@ -36,8 +36,9 @@ def test_a_bag_is_replayed_and_compared(tmp_path: Path, plane_model: Path) -> No
     assert code == 0, err
     result = json.loads((tmp_path / 'out' / 'report.json').read_text())
     frames = result['frames']
-    assert frames['received'] == 12 and frames['published'] + frames['dropped'] == 12
-    assert 8 <= frames['compared'] <= frames['published']
+    assert frames['sent'] == 12 >= frames['received'] > 0
+    assert frames['published'] + frames['dropped'] == frames['received']
+    assert 0 < frames['published'] - 2 <= frames['compared'] <= frames['published']
     # The truth has twice the resolution: next to the horizon that makes a difference.
     assert 0.7 < result['depth_metric']['d1'] < 0.95
     assert result['depth_aligned'].keys() == {'median'}

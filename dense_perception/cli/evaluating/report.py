@@ -23,8 +23,8 @@ def markdown(result: dict[str, Any]) -> str:
 
 def _frames(result: dict[str, Any]) -> list[tuple[str, Any]]:
     frames, latency = result['frames'], result['latency_ms']
-    return [('images received / published / dropped', f'{frames["received"]} / '
-             f'{frames["published"]} / {frames["dropped"]}'),
+    return [('images sent / received / published / dropped', f'{frames["sent"]} / '
+             f'{frames["received"]} / {frames["published"]} / {frames["dropped"]}'),
             ('frames compared with a truth', frames['compared']),
             ('latency p50 / p95', f'{latency["p50"]} / {latency["p95"]} ms'),
             ('age p95', f'{result["age_ms"]["p95"]} ms'),
