@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
-from dense_perception.inference.card import CardError, ModelCard
+from dense_perception.export.checkpoint_files import read_state
+from dense_perception.inference.card import ModelCard
 from dense_perception.models import create_model
+from dense_perception.models.checkpoints import load_converted
 
 WEIGHTS, CARD = 'weights.safetensors', 'card.json'
 
@@ -36,16 +38,21 @@ def save_weights(model: nn.Module, card: ModelCard, folder: Path) -> None:
 def load_weights(folder: Path) -> tuple[nn.Module, ModelCard]:
     """Build the card's variant and load its weights.
 
-    :raises WeightsError: a file is missing, the card is invalid, or the weights do not fit it.
+    :raises WeightsError: a file is missing or incomplete, the card is invalid, or the weights do
+        not fit it.
     """
     for name in (WEIGHTS, CARD):
         if not (folder / name).is_file():
-            raise WeightsError(f'{folder} has no {name}; a training run writes it, '
-                               'see "dense-perception-train --help"')
+            raise WeightsError(f'{folder} has no {name}; a training run writes it '
+                               '(dense-perception-train), and so does "dense-perception convert"')
     try:
         card = ModelCard.from_json((folder / CARD).read_text())
         model = create_model(card.variant, **card.options)
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except (CardError, TypeError, ValueError, RuntimeError) as error:
+        report = load_converted(model, read_state(folder / WEIGHTS))
+    except (TypeError, ValueError) as error:  # CardError and CheckpointError among them
         raise WeightsError(f'{folder}: {error}') from None
+    if wrong := report.missing + report.unexpected:
+        raise WeightsError(f'{folder}: the weights are not those of {card.variant}, '
+                           f'{len(report.missing)} are missing and {len(report.unexpected)} have '
+                           f'no place in it, such as "{wrong[0]}"')
     return model, card

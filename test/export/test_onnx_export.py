@@ -175,6 +175,25 @@ def test_weights_folder_round_trip_and_errors(tmp_path: Path):
         load_weights(tmp_path / 'bad')
 
 
+def test_weights_that_do_not_fit_their_card_are_refused_in_one_sentence(tmp_path: Path):
+    save_weights(lively_model(), CARD, tmp_path)
+
+    def refusal(options: dict) -> str:
+        (tmp_path / 'card.json').write_text(replace(CARD, options=options).to_json())
+        with pytest.raises(WeightsError) as caught:
+            load_weights(tmp_path)
+        assert '\n' not in str(caught.value)
+        return str(caught.value)
+
+    assert '(9, 16, 1, 1) in the checkpoint and (6, 16, 1, 1)' in refusal({'num_classes': 5})
+    decoder = {**lively_model().config.decoder_options, 'depths': (2, 2, 5, 2)}
+    assert 'missing and 0 have no place' in refusal({'decoder_options': decoder})
+    assert 'unexpected keyword' in refusal({'colour': 'red'})
+    data = (tmp_path / 'weights.safetensors').read_bytes()
+    (tmp_path / 'weights.safetensors').write_bytes(data[:len(data) // 2])
+    assert 'not a complete safetensors file' in refusal({})
+
+
 class Facing(torch.nn.Module):
     """Normals of any length: the more red, the more to the right; and a class by green."""
 
