@@ -5,8 +5,9 @@ Each wraps a model, has a model's interface, and so may wrap another of them or 
 
 **What is averaged.** ``depth``: its values, as the model gives them; for xNet's ``log_height``
 that is the logarithm. ``logits``: the probabilities, softmax over the classes; the result is their
-logarithm, so that a softmax gives the averaged probabilities back. Depth that is only relative has
-another scale in every size and window: only :class:`FlipAverage` is of use there.
+logarithm, so that a softmax gives the averaged probabilities back. ``normals``: unit vectors, and
+the mean is made one again. Depth that is only relative has another scale in every size and window:
+only :class:`FlipAverage` is of use there.
 
 **Mount channels** are images of where the ground would be (``models.inputs``), so what mirrors,
 crops or resizes the input makes them those of the mirrored, cropped or resized camera.
@@ -14,7 +15,7 @@ crops or resizes the input makes them those of the mirrored, cropped or resized 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +26,18 @@ _LEAST = 1e-12  # of a probability; its logarithm stays finite
 
 Outputs = dict[str, torch.Tensor]
 
+# Output -> what of it is averaged, and what the mean is turned into.
+_MEANS: dict[str, tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]]] = {
+    'depth': (lambda depth: depth, lambda mean: mean),
+    'logits': (lambda logits: logits.softmax(dim=1), lambda mean: mean.clamp(min=_LEAST).log()),
+    'normals': (F.normalize, F.normalize)}  # over the channels
+
 
 class _Average(nn.Module):
     """A model around a model.
 
-    ``forward``: float (B, C, H, W) -> dict with ``depth`` (B, H, W) and ``logits``
-    (B, num_classes, H, W), those that the inner model gives.
+    ``forward``: float (B, C, H, W) -> dict with ``depth`` (B, H, W), ``logits``
+    (B, num_classes, H, W) and ``normals`` (B, 3, H, W), those that the inner model gives.
 
     :param model: takes float (B, C, H, W), returns such a dict of its own input's size.
     """
@@ -55,7 +62,7 @@ class FlipAverage(_Average):
         :raises ValueError: the model has an output that cannot be averaged.
         """
         seen, mirrored = _to_mean(self.model(x)), _to_mean(self.model(x.flip(-1)))
-        return _from_mean({k: (seen[k] + mirrored[k].flip(-1)) / 2 for k in seen})
+        return _from_mean({k: (seen[k] + _mirrored(k, mirrored[k])) / 2 for k in seen})
 
 
 class ScaleAverage(_Average):
@@ -168,14 +175,22 @@ def _to_mean(outputs: Outputs) -> Outputs:
 
     :raises ValueError: an output of which nobody has said how.
     """
-    if unknown := sorted(outputs.keys() - {'depth', 'logits'}):
-        raise ValueError(f'outputs {unknown} cannot be averaged; depth and logits can, of a model '
-                         'in evaluation mode')
-    return {k: v.softmax(dim=1) if k == 'logits' else v for k, v in outputs.items()}
+    if unknown := sorted(outputs.keys() - _MEANS.keys()):
+        raise ValueError(f'outputs {unknown} cannot be averaged; {", ".join(_MEANS)} can, of a '
+                         'model in evaluation mode')
+    return {name: _MEANS[name][0](value) for name, value in outputs.items()}
 
 
 def _from_mean(means: Outputs) -> Outputs:
-    return {k: v.clamp(min=_LEAST).log() if k == 'logits' else v for k, v in means.items()}
+    return {name: _MEANS[name][1](value) for name, value in means.items()}
+
+
+def _mirrored(name: str, value: torch.Tensor) -> torch.Tensor:
+    flipped = value.flip(-1)
+    if name != 'normals':
+        return flipped
+    x, y, z = flipped.split(1, dim=1)  # of the optical frame: x points to the right
+    return torch.cat([-x, y, z], dim=1)
 
 
 def _resized(value: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:

@@ -75,6 +75,24 @@ def test_probabilities_are_averaged_not_logits():
     torch.testing.assert_close(mean, expected.expand_as(mean))
 
 
+def test_normals_are_mirrored_in_space_and_stay_unit_vectors():
+    class Slant(torch.nn.Module):
+        """Sees in bright images a surface that faces to the right, of any length."""
+
+        def forward(self, x):
+            side = torch.where(torch.arange(x.shape[-1]) < x.shape[-1] // 2, -1.0, 1.0)
+            return {'normals': 5 * x[:, :1].sign() * torch.stack(
+                [side, 0 * side, 0 * side - 1])[None, :, None]}
+
+    x = image(4, 6)
+    normals = Slant()(x.abs())['normals']
+    averaged = FlipAverage(Slant())(x.abs())['normals']
+    # What the mirror image shows as facing right faces left: here the two agree.
+    torch.testing.assert_close(averaged, torch.nn.functional.normalize(normals))
+    for wrap in (lambda m: SlidingWindow(m, (4, 6), (4, 6)), lambda m: ScaleAverage(m, (1.0,))):
+        torch.testing.assert_close(wrap(Slant())(x.abs())['normals'], averaged)
+
+
 def test_mirroring_the_input_mirrors_the_camera():
     # A camera mirrored at its vertical axis: cx moves, gravity's x changes sign.
     height, width = 12, 17
@@ -175,10 +193,10 @@ def test_errors_say_what_would_be_right():
         with pytest.raises(ValueError, match='must be above 0, for example'):
             ScaleAverage(Pointwise(), scales, multiple)
 
-    class Normals(torch.nn.Module):
+    class Flow(torch.nn.Module):
         def forward(self, x):
-            return {'normals': x}
+            return {'flow': x}
 
     for wrap in (FlipAverage, ScaleAverage, SlidingWindow):
-        with pytest.raises(ValueError, match=r"\['normals'\] cannot be averaged"):
-            wrap(Normals())(image(32, 32))
+        with pytest.raises(ValueError, match=r"\['flow'\] cannot be averaged; depth, logits"):
+            wrap(Flow())(image(32, 32))
