@@ -26,14 +26,10 @@ def parameters(row: str) -> int:
         return sum(p.numel() for p in create_model(f'xnet_ladder_{row}').parameters())
 
 
-def test_every_row_is_registered_for_depth_and_can_be_built_for_segmentation():
+def test_every_row_is_registered_for_depth():
     assert list_models('xnet_ladder_*') == sorted(f'xnet_ladder_{row}' for row in ROWS)
     for row in ROWS:
         assert model_entry(f'xnet_ladder_{row}').tasks == ('depth',)
-        with torch.device('meta'):
-            model = build(row, depth=None, num_classes=150).eval()
-            outputs = model(torch.zeros(1, 3, 32, 64))
-        assert {k: v.shape for k, v in outputs.items()} == {'logits': (1, 150, 32, 64)}
 
 
 # The switches of each row, and the weights that its decoder begins with.
@@ -72,11 +68,16 @@ def test_the_last_row_is_the_xnet_itself():
 
 
 def test_what_each_step_adds_and_removes():
-    count = {row: parameters(row) for row in ROWS}
-    assert count['rev'] == count['22k']  # weights are all that differs
-    assert count['nofp'] == count['xnet_i_22k'] == count['xnet_i_0'] == count['xnet_i_1k']
-    assert count['xnet_22k'] == count['xnet_22k_add'] == 66_413_953
-    assert count['xnet_i_22k'] == 64_042_285
+    count = {row: parameters(row) for row in ('22k', 'pfp', 'nofp', 'xnet_22k')}
+    # In other rows weights or the operation of mixing are all that differs from one of these.
+    for rows, differing in ((('22k', 'rev'), {'pretrained_decoder'}),
+                            (('xnet_22k', 'xnet_22k_add'), {'operation'}),
+                            (('nofp', 'xnet_i_22k'), {'operation'}),
+                            (('xnet_i_22k', 'xnet_i_0'), {'pretrained_decoder'}),
+                            (('xnet_i_22k', 'xnet_i_1k'), {'decoder'})):
+        one, other = (vars(CONFIGS[f'xnet_ladder_{row}']) for row in rows)
+        assert {name for name in one if one[name] != other[name]} == differing
+    assert (count['xnet_22k'], count['nofp']) == (66_413_953, 64_042_285)
     # Three more levels of the PFP, and the wider concatenation that is fused.
     width, channels = 96, (96, 192, 384)
     levels = sum(2 * c + (c + 1) * width * 4 ** i + (width + 1) * width
@@ -95,15 +96,15 @@ def test_every_parameter_gets_a_gradient(row):
 
 
 @rows
-def test_folding_changes_nothing(row):
-    model = build(row, num_classes=3).eval()
+def test_every_row_does_segmentation_alone_and_folding_changes_nothing(row):
+    model = build(row, depth=None, num_classes=150).eval()
     x = torch.randn(1, 3, 32, 96)
     with torch.no_grad():
         before = model(x)
         model.fold_for_inference(32, 96)
         after = model(x)
-    for name in before:
-        torch.testing.assert_close(after[name], before[name], rtol=1e-4, atol=1e-5)
+    assert {k: v.shape for k, v in before.items()} == {'logits': (1, 150, 32, 96)}
+    torch.testing.assert_close(after['logits'], before['logits'], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('row', ['fpn', 'rev'])
@@ -137,14 +138,14 @@ def test_one_batch_can_be_learnt(row):
     target = torch.stack([1 + 6 * y, 2 + 4 * z * y])  # metres, smooth
     optimiser = torch.optim.AdamW(model.parameters(), lr=6e-3)
     errors = []
-    for _ in range(30):
+    for _ in range(24):
         error = (model(x)['depth'].log() - target.log()).abs().mean()
         optimiser.zero_grad()
         error.backward()
         optimiser.step()
         errors.append(error.item())
     assert errors[0] > 0.2
-    assert errors[-1] < errors[0] / 4
+    assert errors[-1] < errors[0] / 3
 
 
 def test_errors_say_what_would_be_right():

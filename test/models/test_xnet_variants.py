@@ -83,10 +83,11 @@ def test_every_xnet_names_its_parts_and_its_source():
 
 def test_the_robots_models_predict_two_tasks_from_five_channels():
     for name in ('xnet_small', 'xnet_base'):
-        model = meta_model(name)
-        assert complexity(model, 64, 64).outputs == {'depth': (1, 64, 64),
-                                                     'logits': (1, 8, 64, 64)}
-        assert model.in_chans == 5
+        assert model_entry(name).tasks == ('depth', 'segmentation')
+        assert (CONFIGS[name].num_classes, CONFIGS[name].mount_channels) == (8, 2)
+    model = meta_model('xnet_base')
+    assert complexity(model, 64, 64).outputs == {'depth': (1, 64, 64), 'logits': (1, 8, 64, 64)}
+    assert model.in_chans == 5
 
 
 def test_an_override_that_does_not_exist_is_refused():
