@@ -82,6 +82,8 @@ class EngineCache:
         self._stem = f'{name}-{key.runtime}-{key.precision}-{key.digest()[:16]}'
         self.problem: str | None = None
         """Why the cache cannot be used; None while it can."""
+        self.about: dict[str, Any] = {}
+        """What the sidecar says of the engine that was loaded or stored last."""
         try:
             self.folder = folder or default_folder()
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,6 +109,7 @@ class EngineCache:
             return None, self._nearest()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             return None, f'{self.path} or its sidecar cannot be read ({error})'
+        self.about = about
         return engine, ''
 
     def store(self, engine: bytes, about: dict[str, Any]) -> Path | None:
@@ -116,15 +119,25 @@ class EngineCache:
         """
         if self.problem:
             return None
-        text = json.dumps({'key': asdict(self._key), 'bytes': len(engine),
-                           'sha256': hashlib.sha256(engine).hexdigest(), **about}, indent=1)
         try:
             write_atomically(self.path, engine)
-            write_atomically(self._sidecar, text.encode())
         except OSError as error:
             self._say(error, 'written')
             return None
-        return self.path
+        self.about = {'key': asdict(self._key), 'bytes': len(engine),
+                      'sha256': hashlib.sha256(engine).hexdigest()}
+        self.note(about)
+        return None if self.problem else self.path
+
+    def note(self, about: dict[str, Any]) -> None:
+        """Add to the sidecar of the engine that was loaded or stored last."""
+        self.about |= about
+        if self.problem:
+            return
+        try:
+            write_atomically(self._sidecar, json.dumps(self.about, indent=1).encode())
+        except OSError as error:
+            self._say(error, 'written')
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

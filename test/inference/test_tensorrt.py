@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from helpers.plane_model import plane_card, plane_graph, save_model, write_plane_model
 from helpers.stand_in_cuda import StandInCuda, stand_in_tensorrt
+from onnx import numpy_helper
 
 from dense_perception.inference.backends import BackendError, cuda, gpu, ladder, tensorrt
 from dense_perception.inference.predictor import Predictor
@@ -47,7 +49,8 @@ def on_engine(model: Path, **options) -> Predictor:
         if thread.name == 'engine build':
             thread.join(30)
     predictor.said = said
-    predictor.predict(DARK)
+    for _ in range(8):
+        predictor.predict(DARK)
     return predictor
 
 
@@ -70,12 +73,36 @@ def test_it_serves_from_the_cpu_until_the_engine_is_built(machine, plane_model: 
     for thread in threading.enumerate():
         if thread.name == 'engine build':
             thread.join(30)
-    after = predictor.predict(IMAGE)
+    for _ in range(8):
+        assert predictor.backend == 'onnxruntime-cpu'
+        after = predictor.predict(IMAGE)
     assert predictor.backend == 'tensorrt' and predictor.backend_state == ''
+    after = predictor.predict(IMAGE)
     assert 'tensorrt' not in predictor.skipped
     assert any('now on tensorrt instead of onnxruntime-cpu' in line for line in said)
     np.testing.assert_array_equal(before.depth, after.depth)
     np.testing.assert_array_equal(before.labels, after.labels)
+
+
+def test_an_engine_that_is_too_far_off_is_left_with_figures(machine, plane_model: Path,
+                                                            tmp_path: Path):
+    graph = plane_graph(64, 80)
+    threshold = next(t for t in graph.initializer if t.name == 'red_threshold')
+    threshold.CopyFrom(numpy_helper.from_array(np.float32(64), 'red_threshold'))
+    other = save_model(tmp_path / 'm.onnx', graph, None)
+    machine.build = lambda path, progress: other.read_bytes()
+    predictor = Predictor(plane_model, 'tensorrt')
+    for thread in threading.enumerate():
+        if thread.name == 'engine build':
+            thread.join(30)
+    for _ in range(9):
+        predictor.predict(IMAGE)
+    assert predictor.backend == 'onnxruntime-cpu'
+    assert re.search(r'too far from fp32 on 8 images: labels_differ 0.2\d+ \(at most 0.02\)',
+                     predictor.skipped['tensorrt'])
+    with pytest.raises(BackendError, match='its engine was refused: too far from fp32.*delete /'):
+        Predictor(plane_model, 'tensorrt')
+    assert machine.builds == 1
 
 
 def test_the_next_start_finds_the_engine(machine, plane_model: Path):
@@ -95,6 +122,17 @@ def test_an_engine_of_another_time_is_built_again(machine, plane_model: Path, ch
     predictor = on_engine(plane_model)
     assert predictor.backend == 'tensorrt' and machine.builds == 2
     assert any(said in line for line in predictor.said)
+
+
+def test_an_engine_that_was_never_compared_is_compared_first(machine, plane_model: Path):
+    first = Predictor(plane_model, 'tensorrt')
+    for thread in threading.enumerate():
+        if thread.name == 'engine build':
+            thread.join(30)
+    first.predict(IMAGE)  # of eight
+    second = on_engine(plane_model)
+    assert second.backend == 'tensorrt' and machine.builds == 1
+    assert any('not compared with fp32 yet' in line for line in second.said)
 
 
 def test_an_engine_that_tensorrt_refuses_is_built_again(machine, plane_model: Path):
@@ -204,7 +242,8 @@ def test_two_runtimes_without_engines_build_one(machine, tmp_path: Path):
     for thread in threading.enumerate():
         if thread.name == 'engine build':
             thread.join(30)
-    predictor.predict(DARK)
+    for _ in range(8):
+        predictor.predict(DARK)
     assert predictor.backend == 'tensorrt' and machine.builds == 1
     assert 'its engine is not built' in predictor.skipped['tensorrt_rtx']
     assert set(predictor.skipped) <= set(ladder.BACKENDS)

@@ -47,14 +47,16 @@ class Backend(Protocol):
 
 
 class EngineMissing(BackendError):
-    """A backend that would work, once ``build`` has built its engine (minutes).
+    """A backend that would work, once its engine is built (minutes) and compared with fp32.
 
     :param build: builds and loads it; raises BackendError.
+    :param note: keeps the verdict with the engine: ``figures``, and ``refused`` or None.
     """
 
-    def __init__(self, reason: str, build: Callable[[Progress], Backend]) -> None:
+    def __init__(self, reason: str, build: Callable[[Progress], Backend],
+                 note: Callable[[dict[str, object]], None]) -> None:
         super().__init__(reason)
-        self.build = build
+        self.build, self.note = build, note
 
 
 @dataclass(frozen=True)

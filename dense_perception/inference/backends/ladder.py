@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from dense_perception.inference.agreement import Agreement, Limits
 from dense_perception.inference.backends.base import (
     Backend,
     BackendError,
@@ -26,6 +27,7 @@ Say = Callable[[str], None]
 
 _LOGGER = logging.getLogger(__name__)
 _SAID_STEP = 0.25  # of a build
+_TRIAL_IMAGES = 8
 
 
 def open_backend(name: str, model: ModelFile, options: BackendOptions) -> Backend:
@@ -54,7 +56,8 @@ class Ladder:
     """A backend that is the best one available, while it is: it climbs and steps down.
 
     ``auto`` tries the rungs in order. A rung whose engine has to be built builds it in a thread,
-    the next rungs serve meanwhile, and the first batch after the build runs on the engine. A rung
+    the next rungs serve meanwhile. The engine is compared with the rung that serves on the first
+    images after the build, and serves from then on unless it is too far off. A rung
     whose device fails while it runs is left for good, and a CPU answers the same batch.
 
     :param name: ``auto``, or the one rung to take; others then serve only while it is built or
@@ -82,18 +85,37 @@ class Ladder:
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
-        built, self._built = self._built, None
-        if built is not None:
-            self._say(f'now on {built.name} instead of {self._backend.name}')
-            self._backend, self._rung = built, self._building
         try:
-            return self._backend.run(inputs)
+            outputs = self._backend.run(inputs)
+            if self._built is not None:
+                self._try_out(self._built, inputs, outputs)
+            return outputs
         except DeviceError as error:
             self._skip(self._rung, str(error))
             # Errors of CUDA stay with the process: the other rungs on the GPU would fail as well.
             self._backend = self._climb(_CPU_RUNGS)
             self._say(f'now on {self._backend.name}')
             return self._backend.run(inputs)
+
+    def _try_out(self, built: Backend, inputs: dict[str, np.ndarray],
+                 outputs: dict[str, np.ndarray]) -> None:
+        """Compare a new engine with what serves on the first images; then change, or leave it."""
+        try:
+            self._trial.add(outputs, built.run(inputs))
+        except BackendError as error:
+            problem: str | None = str(error)
+        else:
+            if len(self._trial) < _TRIAL_IMAGES:
+                return
+            problem = self._trial.problem(Limits())
+            self._note({'figures': self._trial.figures(), 'refused': problem})
+        self._built = None
+        if problem:
+            self._skip(self._building, problem)
+            return
+        self._say(f'now on {built.name} instead of {self._backend.name}')
+        self.skipped = {r: why for r, why in self.skipped.items() if r != self._building}
+        self._backend, self._rung = built, self._building
 
     def _climb(self, rungs: tuple[str, ...], may_build: bool = True) -> Backend:
         """Open the first rung that works."""
@@ -143,7 +165,7 @@ class Ladder:
         except Exception as error:  # whatever happens in there, the rung that serves goes on
             self._skip(rung, str(error) if isinstance(error, BackendError) else repr(error))
         else:
-            self.skipped = {r: why for r, why in self.skipped.items() if r != rung}
+            self._trial, self._note = Agreement(self._model.card), missing.note
             self._built = built
         self.state = ''
 

@@ -125,38 +125,86 @@ def load(runtime: str, model: ModelFile, options: BackendOptions) -> TensorRTBac
     :raises EngineMissing: everything is there but the engine.
     :raises BackendError: the library, cuda-bindings or a GPU is missing.
     """
-    installed(runtime)
-    device = gpu.probe()  # before the import, which may need what the driver brings
-    trt = library(runtime)
-    api = cuda.runtime()
-    name = runtime if options.precision == 'fp32' else f'{runtime} {options.precision}'
-    cache = EngineCache(engine_key(trt, model, device, options.precision), model.card.name)
+    engines = Engines(runtime, model, options.precision)
+    found, reason = engines.load()
+    if found is None:
+        raise EngineMissing(reason, engines.build, engines.cache.note)
+    return found
 
-    def ready() -> tuple[TensorRTBackend | None, str]:
-        engine, reason = cache.load()
+
+Check = Callable[[TensorRTBackend], dict[str, Any]]
+"""Raises BackendError if an engine is not good enough; returns what the sidecar shall say."""
+
+
+class Engines:
+    """Engines of one model in one precision, for the GPU of this machine.
+
+    :raises BackendError: the library, cuda-bindings or a GPU is missing.
+    """
+
+    def __init__(self, runtime: str, model: ModelFile, precision: str) -> None:
+        installed(runtime)
+        self.device = gpu.probe()  # before the import, which may need what the driver brings
+        self.trt = library(runtime)
+        self._api = cuda.runtime()
+        self._model, self._precision = model, precision
+        self._name = runtime if precision == 'fp32' else f'{runtime} {precision}'
+        self.cache = EngineCache(engine_key(self.trt, model, self.device, precision),
+                                 model.card.name)
+
+    def load(self) -> tuple[TensorRTBackend | None, str]:
+        """The engine of the cache, ready, and ''; or None and why one has to be built.
+
+        :raises DeviceError: the GPU has not enough memory.
+        :raises BackendError: it was compared with fp32 and found too far off.
+        """
+        found, reason = self._cached()
+        if found is None:
+            return None, reason
+        if problem := self.cache.about.get('refused'):
+            raise BackendError(f'its engine was refused: {problem}; delete {self.cache.path} to '
+                               'build it again')
+        if 'figures' not in self.cache.about:
+            return None, 'its engine was not compared with fp32 yet'
+        return found, ''
+
+    def _cached(self) -> tuple[TensorRTBackend | None, str]:
+        engine, reason = self.cache.load()
         if engine is None:
             return None, reason
         try:
-            return TensorRTBackend(trt, engine, model, name, api), ''
+            return self.open(engine), ''
         except DeviceError:
             raise
         except BackendError as error:
             return None, str(error)
 
-    def build(progress: Progress) -> TensorRTBackend:
-        with cache.lock():
-            found, _ = ready()
-            if found is not None:
-                return found  # another process built it while we waited for the lock
-            start = time.monotonic()
-            engine = build_engine(trt, model.path, BuildOptions(options.precision), progress)
-            cache.store(engine, {'build_seconds': round(time.monotonic() - start, 1)})
-        return TensorRTBackend(trt, engine, model, name, api)
+    def open(self, engine: bytes) -> TensorRTBackend:
+        """An engine, ready; raises as :class:`TensorRTBackend` does."""
+        return TensorRTBackend(self.trt, engine, self._model, self._name, self._api)
 
-    found, reason = ready()
-    if found is None:
-        raise EngineMissing(reason, build)
-    return found
+    def build(self, progress: Progress, check: Check | None = None) -> TensorRTBackend:
+        """Build, check and store an engine, unless another process just did.
+
+        :raises BackendError: it cannot be built, or ``check`` refuses it.
+        """
+        with self.cache.lock():
+            found, _ = self._cached() if check is None else (None, '')
+            if found is not None:
+                return found
+            start = time.monotonic()
+            options = BuildOptions(self._precision)
+            engine = build_engine(self.trt, self._model.path, options, progress)
+            return self.keep(engine, {'build_seconds': round(time.monotonic() - start, 1)}, check)
+
+    def keep(self, engine: bytes, about: dict[str, Any], check: Check | None) -> TensorRTBackend:
+        """Load an engine, check it, and store it if it is good.
+
+        :raises BackendError: it does not load, or ``check`` refuses it.
+        """
+        backend = self.open(engine)
+        self.cache.store(engine, about | (check(backend) if check else {}))
+        return backend
 
 
 def installed(runtime: str) -> None:
