@@ -18,10 +18,12 @@ COMMANDS = {
     'models': 'list model files and variants, or say everything about one of them',
     'convert': 'turn a public checkpoint into weights, card and model file',
     'export': 'write a model file from weights',
+    'quantise': 'write an int8 model file from a model file, compared with it',
+    'build-engine': 'build and check the TensorRT engine of a model file, before a robot needs it',
     'explain': 'picture what an xNet-I mixes into an image, beside its prediction',
 }
-"""Subcommand -> summary. Module ``dense_perception.cli.<subcommand>`` has ``add_arguments``
-and ``run``, which takes the parsed arguments and returns the exit code."""
+"""Subcommand -> summary. Module ``dense_perception.cli.<subcommand>``, with _ for -, has
+``add_arguments`` and ``run``, which takes the parsed arguments and returns the exit code."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +55,7 @@ def _run(arguments: list[str]) -> int:
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary.capitalize())
         if arguments[:1] == [name]:
-            module = import_module(f'dense_perception.cli.{name}')
+            module = import_module(f'dense_perception.cli.{name.replace("-", "_")}')
             module.add_arguments(subparser)
     parsed = parser.parse_args(arguments)
     assert module is not None  # parse_args has ended the process for anything else

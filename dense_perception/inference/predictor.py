@@ -47,6 +47,14 @@ class Predictor:
         options = BackendOptions(threads, precision)
         self._serve(self.model.card, Ladder(self.model, backend, options, say))
 
+    @classmethod
+    def on(cls, model: ModelFile, backend: Backend) -> Predictor:
+        """A predictor of this model on a backend that is already loaded."""
+        predictor = cls.__new__(cls)
+        predictor.model = model
+        predictor._serve(model.card, backend)
+        return predictor
+
     def _serve(self, card: ModelCard, backend: Backend) -> None:
         self.card = card
         self._backend = backend

@@ -31,3 +31,12 @@ def damage(path: Path, keep: float = 0.6) -> None:
     """Cut a file's end off, as a broken copy does."""
     data = path.read_bytes()
     path.write_bytes(data[:int(len(data) * keep)])
+
+
+def write_pictures(folder: Path, count: int, height: int = 64, width: int = 80) -> Path:
+    """Write a folder of smooth random pictures."""
+    rng = np.random.default_rng(11)
+    for index in range(count):
+        coarse = rng.integers(0, 256, (8, 10, 3), np.uint8)
+        write_picture(folder / f'{index:03d}.png', cv2.resize(coarse, (width, height)))
+    return folder

@@ -59,8 +59,7 @@ def backend(request: pytest.FixtureRequest) -> Callable[[str | Path], tuple[Back
 
 
 def predictions(model: str | Path, backend: Backend, images: list[np.ndarray]):
-    predictor = Predictor(model, 'onnxruntime-cpu', threads=1)
-    predictor._serve(predictor.card, backend)
+    predictor = Predictor.on(ModelFile.open(model), backend)
     height, width = images[0].shape[:2]
     camera = Intrinsics(0.8 * width, 0.8 * width, width / 2, height / 2, width, height)
     return [predictor.predict(image, camera, mount)

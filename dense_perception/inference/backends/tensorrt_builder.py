@@ -119,7 +119,8 @@ def _reason(error: Any) -> str:
     """An error of the parser, with the operator and the layer where the version tells them."""
     where = f'node {error.node()}'
     if hasattr(error, 'node_operator') and error.node_operator():
-        where = f'operator {error.node_operator()} in layer {error.node_name()}'
+        layer = error.node_name() or f'number {error.node()}'
+        where = f'operator {error.node_operator()} in layer {layer}'
     return f'{where}: {error.desc()}'
 
 

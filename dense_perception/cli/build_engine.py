@@ -1,0 +1,163 @@
+"""``dense-perception build-engine``: the engine of a model file, built and compared with fp32."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dense_perception.cli import accuracy
+from dense_perception.cli.command import CommandError
+from dense_perception.inference.backends import (
+    PRECISIONS,
+    Backend,
+    BackendError,
+    BackendOptions,
+    open_backend,
+    tensorrt,
+)
+from dense_perception.inference.backends.base import Progress
+from dense_perception.inference.backends.tensorrt_builder import BuildOptions, build_engine, label
+from dense_perception.inference.engine_cache import write_atomically
+from dense_perception.inference.model_file import ModelFile, ModelFileError
+from dense_perception.inference.predictor import Predictor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('model', help='shipped model or path of a model file')
+    parser.add_argument('--backend', default='tensorrt',
+                        choices=('tensorrt', 'tensorrt_rtx', 'openvino'),
+                        help='openvino has no engine: its precision is compared (default: '
+                        'tensorrt)')
+    parser.add_argument('--precision', default='fp16', choices=PRECISIONS,
+                        help='default: fp16')
+    parser.add_argument('--target', action='append', default=[], metavar='SM',
+                        help='with tensorrt_rtx, on a machine without GPU: compute capability to '
+                        'build for, such as SM86; may be given again; needs --out')
+    parser.add_argument('--out', type=Path, help='also write the engine here')
+    parser.add_argument('--from', dest='source', type=Path, metavar='ENGINE',
+                        help='do not build, but take this engine, which --target made elsewhere')
+    accuracy.add_sample_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build, compare and keep; exit code 1 if the engine is refused."""
+    try:
+        model = ModelFile.open(args.model)
+        if args.target:
+            _ahead_of_time(model, args)
+        elif args.backend == 'openvino':
+            backend = open_backend('openvino', model, BackendOptions(precision=args.precision))
+            _check(model, backend, args)
+        else:
+            _for_this_machine(model, args)
+    except (ModelFileError, BackendError) as error:
+        raise CommandError(str(error)) from None
+    return 0
+
+
+def _for_this_machine(model: ModelFile, args: argparse.Namespace) -> None:
+    engines = tensorrt.Engines(args.backend, model, args.precision)
+
+    def check(backend: Backend) -> dict[str, Any]:
+        return {'figures': _check(model, backend, args), 'refused': None}
+
+    if args.source is not None:
+        engine, about = _read(args.source, model, args)
+        engines.keep(engine, {'built_elsewhere': about['key']}, check)
+    else:
+        with _bar() as progress:
+            engines.build(progress, check)
+    print(f'{engines.cache.path}: for {engines.device.name}' if not engines.cache.problem
+          else engines.cache.problem)
+    if args.out is not None and not engines.cache.problem:
+        _write(args.out, engines.cache.path.read_bytes(), engines.cache.about)
+
+
+def _ahead_of_time(model: ModelFile, args: argparse.Namespace) -> None:
+    """Build for GPUs that are elsewhere. Nothing can be compared: the engine does not run here."""
+    if args.out is None:
+        raise CommandError('--target needs --out: the cache is for engines of this machine')
+    tensorrt.installed(args.backend)
+    trt = tensorrt.library(args.backend)
+    if args.backend == 'tensorrt':
+        raise CommandError(f'{label(trt)} builds for the GPU of this machine only; '
+                           '--backend tensorrt_rtx builds for others')
+    start = time.monotonic()
+    with _bar() as progress:
+        engine = build_engine(trt, model.path,
+                              BuildOptions(args.precision, tuple(args.target)), progress)
+    _write(args.out, engine, {
+        'key': _portable_key(trt, model, args), 'targets': args.target,
+        'build_seconds': round(time.monotonic() - start, 1)})
+    print(f'{args.out}: {len(engine) / 1e6:.1f} MB for {", ".join(args.target)}, not compared '
+          f'with fp32: on the robot, "dense-perception build-engine {args.model} --backend '
+          f'{args.backend} --precision {args.precision} --from {args.out.name}" does that')
+
+
+def _portable_key(trt: Any, model: ModelFile, args: argparse.Namespace) -> dict[str, str]:
+    return {'model_sha256': model.sha256, 'runtime': trt.__name__,
+            'runtime_version': trt.__version__, 'precision': args.precision}
+
+
+def _read(path: Path, model: ModelFile, args: argparse.Namespace) -> tuple[bytes, dict[str, Any]]:
+    """An engine from elsewhere, if it is of this model, library and precision."""
+    try:
+        engine, about = path.read_bytes(), json.loads(_sidecar(path).read_text())
+        made = about['key']
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CommandError(f'{path} and {_sidecar(path).name} are not what build-engine wrote: '
+                           f'{error}') from None
+    for name, value in _portable_key(tensorrt.library(args.backend), model, args).items():
+        if made.get(name) != value:
+            raise CommandError(f'{path} was built with {name} {made.get(name)}, here it is '
+                               f'{value}; build it again')
+    return engine, about
+
+
+def _write(path: Path, engine: bytes, about: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, engine)
+        write_atomically(_sidecar(path), json.dumps(about, indent=1).encode())
+    except OSError as error:
+        raise CommandError(f'cannot write {path}: {error.strerror}') from None
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f'{path.name}.json')
+
+
+def _check(model: ModelFile, backend: Backend, args: argparse.Namespace) -> dict[str, Any]:
+    """Compare with ONNX Runtime in fp32.
+
+    :raises BackendError: beyond the limits.
+    """
+    reference = open_backend('onnxruntime-cpu', model, BackendOptions())
+    figures, problem = accuracy.compare(
+        Predictor.on(model, reference), Predictor.on(model, backend), accuracy.samples(args), args)
+    accuracy.write_report(args.report, f'{model.card.name} on {backend.name}', figures, problem)
+    print(f'{model.card.name} on {backend.name} {accuracy.summary(figures)}')
+    if problem:
+        raise BackendError(f'refused: {problem}')
+    return figures
+
+
+class _bar:
+    """A tqdm bar of percents as a progress callback."""
+
+    def __enter__(self) -> Progress:
+        self._bar = tqdm(total=100, desc='building', unit='%', leave=False)
+        return self._show
+
+    def __exit__(self, *failure: object) -> None:
+        self._bar.close()
+
+    def _show(self, share: float) -> bool:
+        self._bar.update(round(100 * share) - self._bar.n)
+        return True
