@@ -35,7 +35,8 @@ from tqdm import tqdm
 from dense_perception.models.inputs import normalised
 from dense_perception.world.classes import CLASSES
 
-NET = {'dims': (24, 48, 96, 192), 'depths': (1, 1, 3, 1)}  # of encoder and decoder alike
+# Of encoder and decoder alike.
+NET: dict[str, Any] = {'dims': (24, 48, 96, 192), 'depths': (1, 1, 3, 1)}
 CROP = 64
 ROWS = ('fpn', 'rev', '22k', 'pfp', 'nofp', 'xnet_i_0', 'xnet_i_22k', 'xnet_22k_add', 'xnet_22k')
 SEEDS = (0, 1, 2)
@@ -52,7 +53,8 @@ class Crops:
 
     def batch(self, count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 (count, CROP, CROP, 3) images and int64 (count,) classes."""
-        images, labels = [], []
+        images: list[np.ndarray] = []
+        labels: list[int] = []
         while len(images) < count:
             sample = self._world[int(rng.integers(len(self._world)))]
             assert sample.labels is not None

@@ -180,6 +180,8 @@ def test_command_line(recipe_text: str, tmp_path: Path, capsys):
     with pytest.raises(SystemExit, match='unknown model'):
         main([str(path), 'model.name=xnet_smal', '--device', 'cpu', '--out',
               str(tmp_path / 'none')])
+    main([str(path), '--device', 'cpu', '--measure-loading', '6'])
+    assert re.search(r'images/s with loading, .* on cached batches: \d', capsys.readouterr().out)
     main([str(path), 'stages.0.steps=1', 'stages.1.steps=1', '--device', 'cpu', '--out',
           str(tmp_path / 'run')])
     assert (tmp_path / 'run' / 'weights.safetensors').exists()

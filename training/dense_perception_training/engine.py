@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from lightning_fabric import Fabric
 from torch import nn
@@ -118,6 +119,7 @@ class Trainer:
         loader = DataLoader(
             batches, batch_size=None, pin_memory=not cpu, prefetch_factor=4,
             sampler=range(self.step * recipe.accumulate, end * recipe.accumulate),
+            worker_init_fn=_one_thread,
             num_workers=1 if cpu else min(12, os.cpu_count() or 1))
         part = []
         for item in loader:
@@ -222,6 +224,11 @@ class Trainer:
         if self.ema is not None:
             self.ema.load_state_dict(rest['ema'])
         self.fabric.print(f'resuming {self.run} at step {self.step} of {self.recipe.total_steps}')
+
+
+def _one_thread(worker: int) -> None:
+    """OpenCV's threads in every worker would compete with the training for the same cores."""
+    cv2.setNumThreads(0)
 
 
 def network_input(batch: dict[str, torch.Tensor], spec: InputSpec,

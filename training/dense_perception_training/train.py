@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from dense_perception.export.weights import WeightsError
 from dense_perception_training.datasets import DatasetError
 from dense_perception_training.engine import NotANumberError, Trainer
+from dense_perception_training.loading import measure_loading
 from dense_perception_training.losses import LossError
 from dense_perception_training.recipe import Recipe, RecipeError, find_recipe
 from dense_perception_training.runlog import draw_curves
@@ -86,11 +87,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--sharded', action='store_true',
                         help='FSDP: share the weights among the processes, for models that do not '
                              'fit into one')
+    parser.add_argument('--measure-loading', type=int, metavar='STEPS',
+                        help='train nothing: tell how far data loading keeps up over so many '
+                             'steps')
     args = parser.parse_args(arguments)
     name = args.recipe.removeprefix('recipe=')
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         recipe = Recipe.load(name, args.overrides)
+        if args.measure_loading:
+            rates = measure_loading(recipe, args.device, args.measure_loading)
+            print(f'{rates["loaded"]:.1f} images/s with loading, {rates["cached"]:.1f} on cached '
+                  f'batches: {rates["share"]:.2f}')
+            return
         run = args.out or Path('runs') / find_recipe(name).stem
         train(recipe, run, args.device, args.devices, args.nodes, args.sharded)
     except (DatasetError, LossError, NotANumberError, RecipeError, TransformError,
