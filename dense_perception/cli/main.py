@@ -13,6 +13,7 @@ from dense_perception.cli.command import CommandError
 COMMANDS = {
     'demo': 'play a source through the perception node, then picture and measure the result',
     'view': 'show a running graph live: camera, depth, mask, cloud, times',
+    'doctor': 'look for what is wrong with this machine, graph and camera',
     'evaluate': 'replay a bag through the perception node and compare with its own truth',
     'benchmark': 'measure the pipeline, the cloud or a model on this machine',
     'models': 'list model files and variants, or say everything about one of them',

@@ -6,15 +6,12 @@ import argparse
 import os
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
 
 from dense_perception.cli.benchmarks.rounds import table, take_turns
 from dense_perception.cli.command import CommandError
-from dense_perception.geometry.mount import Mount
-from dense_perception.inference import card as names
+from dense_perception.cli.sample_inputs import sample_inputs
 from dense_perception.inference.backends.onnxruntime import OnnxRuntimeBackend
-from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile, ModelFileError
 
 _SHIPPED = 'as shipped'
@@ -33,7 +30,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         model = ModelFile.open(args.model)
     except ModelFileError as error:
         raise CommandError(str(error)) from None
-    inputs = _inputs(model.card)
+    inputs = sample_inputs(model.card)
     cores = len(os.sched_getaffinity(0))
     shipped = OnnxRuntimeBackend(model)
     sessions = {f'{cores} threads, spinning': _session(model, cores, spinning=True),
@@ -52,19 +49,6 @@ def markdown(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     return (f'{result["model"]} at {result["size"]}, ONNX Runtime {result["onnxruntime"]}, '
             f'{result["cores"]} cores\n\n' + table(result['results'], _SHIPPED))
-
-
-def _inputs(card: ModelCard) -> dict[str, np.ndarray]:
-    height, width = card.input_size
-    image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
-    inputs = {names.INPUT_IMAGE: image}
-    if card.takes_mount:
-        mount = Mount.from_pitch_roll(0.2, 0.0, 0.8)
-        inputs |= {
-            names.INPUT_INTRINSICS: np.array([[width, width, width / 2, height / 2]], np.float32),
-            names.INPUT_GRAVITY: np.array([mount.down], np.float32),
-            names.INPUT_CAMERA_HEIGHT: np.array([mount.height], np.float32)}
-    return inputs
 
 
 def _session(model: ModelFile, threads: int, spinning: bool,
