@@ -106,7 +106,7 @@ def _stamps(camera: CameraTopics) -> list[Finding]:
 def check_info(watcher: Watcher, camera: CameraTopics, card: ModelCard | None) -> list[Finding]:
     """Whether the calibration is there and is that of the images: the node's own judgement."""
     topic = camera.info.topic
-    if card is not None and 'depth' not in card.tasks:
+    if card is not None and card.depth_convention is None:
         return [ok('camera_info', 'this model needs none')]
     if not watcher.node.count_publishers(topic):
         others = watcher.topics_of_type('sensor_msgs/msg/CameraInfo')
@@ -153,8 +153,8 @@ def _agreement(camera: CameraTopics) -> list[Finding]:
 
 def check_mount(watcher: Watcher, camera: CameraTopics, card: ModelCard | None) -> list[Finding]:
     """Where height and tilt of the camera might come from."""
-    if card is not None and not card.takes_mount and card.depth_convention == 'metric':
-        return [ok('mount', 'this model gives metres without it')]
+    if card is not None and not card.takes_mount and card.depth_convention in ('metric', None):
+        return [ok('mount', 'this model does not ask for it')]
     height = camera.settings.get('mount.height', 0.0)
     if height:
         return [ok('mount', f'parameters: {height:g} m above the ground')]

@@ -14,7 +14,7 @@ from dense_perception.cli.doctoring.camera_checks import (
     check_info,
     check_mount,
 )
-from dense_perception.cli.doctoring.findings import Finding, ok, warn
+from dense_perception.cli.doctoring.findings import Finding, Level, ok, warn
 from dense_perception.cli.doctoring.node_checks import (
     check_clock,
     check_names,
@@ -81,7 +81,10 @@ def _examine_camera(watcher: Watcher, camera: CameraTopics, node: Perception | N
     if said and said.metric:
         yield ok('mount', f'depth is metric{_thanks_to(said.mount_source)}')
     else:
-        yield from check_mount(watcher, camera, card)
+        for finding in check_mount(watcher, camera, card):
+            yield warn('mount', f'{finding.sentence}; yet {node.path} gives relative depth, see '
+                       'its diagnostics') if said and card and card.depth_convention \
+                and finding.level is Level.OK else finding
     if file is None and node and not args.model:
         yield warn('model', f'{model}, which {node.path} runs, is not on this machine: not '
                    'checked')

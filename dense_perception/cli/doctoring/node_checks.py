@@ -82,5 +82,4 @@ def check_state(watcher: Watcher, node: Perception) -> list[Finding]:
     level = int.from_bytes(state.level, 'little')
     if level == 0:
         return [*found, ok('diagnostics', state.message)]
-    return found + [(fail if level >= 2 else warn)('diagnostics', sentence)
-                    for sentence in state.message.split('; ')]
+    return [*found, (fail if level >= 2 else warn)('diagnostics', state.message)]
