@@ -203,3 +203,18 @@ def test_kitti_window_and_submission(tmp_path: Path):
     written = cv2.imread(str(tmp_path / '0000000005.png'), cv2.IMREAD_UNCHANGED)
     assert written.dtype == np.uint16 and written.shape == (375, 1242)
     assert written[0, 0] == 0 and written[200, 600] == 20 * 256
+
+
+def test_averages_at_test_time(run: Path, data: Path, capsys):
+    def score(*more: str) -> float:
+        main([str(run), '--data', str(data), '--limit', '2', '--json', *more])
+        return json.loads(capsys.readouterr().out)['depth_median_scaled']['abs_rel']
+
+    plain = score()
+    assert score('--slide', '64x64') == plain  # one window is the whole image
+    averaged = {score('--flip'), score('--scales', '1', '1.5'), score('--size', '96x96')}
+    assert len(averaged | {plain}) == 4
+    with pytest.raises(SystemExit, match='need a folder with weights'):
+        main(['xnet_small', '--data', str(data), '--flip'])
+    with pytest.raises(SystemExit):
+        main([str(run), '--data', str(data), '--slide', '64'])

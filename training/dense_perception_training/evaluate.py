@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 import onnx
 from onnx import helper
+from torch import nn
 from tqdm import tqdm
 
+from dense_perception.export.cards import sized
 from dense_perception.export.reference import TorchPredictor
 from dense_perception.export.weights import WeightsError, load_weights
 from dense_perception.inference.backends import BackendError
@@ -24,6 +26,7 @@ from dense_perception.inference.card import METADATA_KEY, ModelCard
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
+from dense_perception.models.tta import FlipAverage, ScaleAverage, SlidingWindow
 from dense_perception_training.baseline import per_pixel_baseline
 from dense_perception_training.datasets import (
     DatasetError,
@@ -152,14 +155,45 @@ def write_report(folder: Path, result: dict[str, Any], evaluation: Evaluation,
         cv2.imwrite(str(folder / 'sheet.png'), picture)
 
 
-def open_model(model: str, backend: str = 'auto') -> Predictor:
+@dataclass(frozen=True)
+class Averaging:
+    """What is averaged at test time, for models that run in PyTorch; see ``models.tta``.
+
+    ``flip``: with the mirror image. ``scales``: over resized images. ``slide``: (height, width) of
+    windows that overlap by a third. ``size``: (height, width) at which the network sees an image,
+    in place of the card's.
+    """
+
+    flip: bool = False
+    scales: tuple[float, ...] = ()
+    slide: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
+
+    def __call__(self, model: nn.Module, card: ModelCard) -> TorchPredictor:
+        """A predictor of the averaged model."""
+        if self.slide:
+            stride = tuple(max(1, side * 2 // 3) for side in self.slide)
+            model = SlidingWindow(model, self.slide, stride)
+        if self.scales:
+            model = ScaleAverage(model, self.scales, card.size_multiple)
+        if self.flip:
+            model = FlipAverage(model)
+        return TorchPredictor(model, sized(card, self.size))
+
+
+def open_model(model: str, backend: str = 'auto',
+               averaging: Averaging = Averaging()) -> Predictor:
     """A model file, the name of a shipped model, or a folder with weights (then in PyTorch).
 
     :raises ModelFileError: the model file cannot be used.
     :raises WeightsError: the folder's weights cannot be used.
+    :raises ValueError: averaging is asked of a model file, whose graph is what it is.
     """
     if Path(model).is_dir():
-        return TorchPredictor(*load_weights(Path(model)))
+        return averaging(*load_weights(Path(model)))
+    if averaging != Averaging():
+        raise ValueError('--flip, --scales, --slide and --size need a folder with weights: the '
+                         'graph of a model file is what it is')
     return Predictor(model, backend)
 
 
@@ -167,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``dense-perception-eval``."""
     args = _parser().parse_args(arguments)
     try:
-        predictor = open_model(args.model, args.backend)
+        predictor = open_model(args.model, args.backend, Averaging(
+            args.flip, tuple(args.scales), args.slide, args.size))
         dataset = open_dataset(args.dataset, args.data, args.split,
                                **dict(parse_option(o) for o in args.option))
         evaluation = evaluate(predictor, dataset, args.limit, args.window, args.kitti_submission)
@@ -199,6 +234,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--option', action='append', default=[], metavar='KEY=VALUE',
                         help='an option of the dataset; may be repeated')
     parser.add_argument('--backend', default='auto', help='runtime of a model file')
+    parser.add_argument('--flip', action='store_true', help='average with the mirror image')
+    parser.add_argument('--scales', type=float, nargs='+', default=(), metavar='FACTOR',
+                        help='average over resized images, for example 0.75 1 1.25')
+    parser.add_argument('--slide', type=_height_width, metavar='HEIGHTxWIDTH',
+                        help='average over windows that overlap by a third')
+    parser.add_argument('--size', type=_height_width, metavar='HEIGHTxWIDTH',
+                        help="what the network sees an image at (default: the card's size)")
     parser.add_argument('--limit', type=int, help='evaluate this many images, evenly spread')
     parser.add_argument('--window', default='whole', choices=['whole', 'kb'],
                         help='what the model sees: the whole image, or the window of the KITTI '
@@ -214,6 +256,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--write-card', action='store_true',
                         help="put the result into the model file's card")
     return parser
+
+
+def _height_width(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition('x')
+    if not (height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f'{text} is not HEIGHTxWIDTH, for example 512x512')
+    return int(height), int(width)
 
 
 if __name__ == '__main__':
