@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from glob import glob
+from os.path import isfile
 from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
@@ -24,7 +25,8 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/launch', sorted(glob('launch/*.launch.py'))),
-        (f'share/{NAME}/config', sorted(glob('config/*'))),
+        (f'share/{NAME}/config', sorted(filter(isfile, glob('config/*')))),
+        (f'share/{NAME}/config/nav2', sorted(glob('config/nav2/*'))),
     ],
     install_requires=[
         'numpy>=1.21',

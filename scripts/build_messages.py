@@ -1,4 +1,4 @@
-"""Build dense_perception_msgs against pip's ROS wheels, into the environment that runs this."""
+"""Build message packages against pip's ROS wheels in the environment that runs this."""
 
 from __future__ import annotations
 
@@ -34,14 +34,18 @@ def mend_exported_includes() -> None:
             file.write_text(mended)
 
 
-def build() -> None:
-    """Generate, compile and install; raises CalledProcessError where CMake fails."""
-    environment = {**os.environ, 'VIRTUAL_ENV': str(PREFIX)}
+def build(source: Path = SOURCE, prefix: Path = PREFIX) -> None:
+    """Generate, compile and install a package; raises CalledProcessError where CMake fails.
+
+    :param source: folder of the package, by default dense_perception_msgs.
+    :param prefix: where to install it, by default into the environment.
+    """
+    environment = {**os.environ, 'VIRTUAL_ENV': str(PREFIX), 'AMENT_PREFIX_PATH': str(PREFIX)}
     cmake = str(PREFIX / 'bin' / 'cmake')
-    with tempfile.TemporaryDirectory(prefix='dense_perception_msgs-') as folder:
+    with tempfile.TemporaryDirectory(prefix=f'{source.name}-') as folder:
         configure = [
-            cmake, '-S', str(SOURCE), '-B', folder, '-DCMAKE_BUILD_TYPE=Release',
-            f'-DCMAKE_INSTALL_PREFIX={PREFIX}', f'-DCMAKE_PREFIX_PATH={PREFIX}',
+            cmake, '-S', str(source), '-B', folder, '-DCMAKE_BUILD_TYPE=Release',
+            f'-DCMAKE_INSTALL_PREFIX={prefix}', f'-DCMAKE_PREFIX_PATH={PREFIX}',
             f'-DPython3_EXECUTABLE={PREFIX / "bin" / "python"}',
             '-DPython3_FIND_VIRTUALENV=ONLY', '-DBUILD_TESTING=OFF',
         ]

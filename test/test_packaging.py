@@ -52,7 +52,8 @@ def test_wheel_holds_every_file_of_the_package(wheel: zipfile.ZipFile) -> None:
 
 def test_wheel_holds_what_ros_looks_for_in_share(wheel: zipfile.ZipFile) -> None:
     held = {name.partition('.data/data/share/')[2] for name in wheel.namelist()} - {''}
-    files = [*(ROOT / 'launch').glob('*.launch.py'), *(ROOT / 'config').iterdir()]
+    files = [*(ROOT / 'launch').glob('*.launch.py'),
+             *(file for file in (ROOT / 'config').rglob('*') if file.is_file())]
     assert held == {f'dense_perception/{file.relative_to(ROOT)}' for file in files} | {
         'dense_perception/package.xml', 'ament_index/resource_index/packages/dense_perception'}
 

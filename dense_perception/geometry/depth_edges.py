@@ -34,12 +34,14 @@ class FlyingPixels:
       abs(c - a) and abs(b - c) exceed t/2 * c;
     - it continues neither side: both abs(c - (2a - a2)) and abs(c - (2b - b2)) exceed t * c.
 
-    t = 1 / :data:`TOLERANCE_DIVISOR`. Unknown depth counts as infinitely far, which for the sky
+    s is one of ``scales``, t = 1 / :data:`TOLERANCE_DIVISOR`. Unknown depth counts as infinitely far, which for the sky
     it is. Inverse depth has steps of 1/2000 per metre: the tolerance grows with depth, to 2 t at
     100 m, and nearer than 6 cm nothing is known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scales: tuple[int, ...] = SCALES) -> None:
+        self._scales = scales
+        self._margin = 2 * max(scales)
         self._resize((0, 0))
 
     def find(self, depth: np.ndarray) -> np.ndarray:
@@ -57,7 +59,7 @@ class FlyingPixels:
         centre = self._invert(depth)
         cv2.add(self._inverse, self._inverse, dst=self._twice)
         self._worst.fill(0)
-        for scale in SCALES:
+        for scale in self._scales:
             for axis in (0, 1):
                 self._depart(scale, axis)
         np.floor_divide(centre, np.uint16(TOLERANCE_DIVISOR), out=self._term)
@@ -65,8 +67,7 @@ class FlyingPixels:
         return cv2.compare(self._worst, self._term, cv2.CMP_GT, dst=self._mask)
 
     def _resize(self, shape: tuple[int, int]) -> None:
-        margin = 2 * max(SCALES)
-        padded = (shape[0] + 2 * margin, shape[1] + 2 * margin)
+        padded = (shape[0] + 2 * self._margin, shape[1] + 2 * self._margin)
         self._inverse, self._twice, self._bend = (np.zeros(padded, np.uint16) for _ in range(3))
         self._worst, self._term = (np.zeros(shape, np.uint16) for _ in range(2))
         self._known, self._mask = (np.zeros(shape, np.uint8) for _ in range(2))
@@ -83,14 +84,13 @@ class FlyingPixels:
         centre = self._window(self._inverse)
         np.divide(np.float32(_PER_METRE), self._depth, out=centre, casting='unsafe',
                   dtype=np.float32)
-        _continue_borders(self._inverse, 2 * max(SCALES))
+        _continue_borders(self._inverse, self._margin)
         return centre
 
     def _window(self, padded: np.ndarray, shift: int = 0, axis: int = 0,
                 wider: int = 0) -> np.ndarray:
         """The image's part of a padded array, moved along an axis and widened on both sides."""
-        margin = 2 * max(SCALES)
-        spans = [slice(margin, margin + n) for n in self._worst.shape]
+        spans = [slice(self._margin, self._margin + n) for n in self._worst.shape]
         spans[axis] = slice(spans[axis].start + shift - wider, spans[axis].stop + shift + wider)
         return padded[tuple(spans)]
 

@@ -73,8 +73,10 @@ def test_quality_of_a_perfect_model(tmp_path):
                     str(write_plane_model(tmp_path / 'plane.onnx')), frames=2)
     assert found['frames'] == 2
     # Only where half a pixel off is metres off, along the horizon, a pixel may seem to fly.
-    perfect = found['flying']['depth of plane']
+    perfect = found['flying']['depth of plane: this filter']
     assert perfect['before'] < 3 and perfect['kept'] > 99.9
+    usual = found['flying']['depth of plane: ratio within 3 x 3']
+    assert usual['before'] == perfect['before'] and usual['kept'] < 99
     # The red square lies flat: its class says obstacle, its height ground.
     assert found['split']['height, from the mount']['ground_found'] > 99
     assert found['split']['class']['false_mark'] == 0

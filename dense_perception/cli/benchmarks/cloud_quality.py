@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from dense_perception.cli.benchmarks.surfaces import as_predicted, flying, smeared
 from dense_perception.cli.command import CommandError
 from dense_perception.geometry.cloud import within
-from dense_perception.geometry.depth_edges import FlyingPixels
+from dense_perception.geometry.depth_edges import SCALES, FlyingPixels
 from dense_perception.geometry.ground import (
     GROUND,
     OBSTACLE,
@@ -59,15 +59,15 @@ class FlyingCount:
     fly, how many stay; ``ground_kept``: likewise of ground beyond 4 m.
     """
 
-    def __init__(self) -> None:
-        self._finder = FlyingPixels()
+    def __init__(self, find: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._find = find
         self._sums = np.zeros(8)
 
     def add(self, depth: np.ndarray, surfaces: np.ndarray, far_ground: np.ndarray) -> None:
         """Count one frame: its depth, where its surfaces are, and ground beyond 4 m (bool)."""
         bad = flying(depth, surfaces)
         known = within(depth) > 0
-        kept = known & (self._finder.find(depth) == 0)
+        kept = known & (self._find(depth) == 0)
         good = known & ~bad
         grazing = good & far_ground
         self._sums += [np.count_nonzero(mask) for mask in (
@@ -109,6 +109,29 @@ class SplitCount:
                 'obstacles_found': _percent(stood, obstacles)}
 
 
+def ratio_test(depth: np.ndarray) -> np.ndarray:
+    """What is usually done: farthest over nearest within 3 x 3 above 1.1; uint8, 255 = flying."""
+    filled = np.where(within(depth) > 0, depth, np.float32(1e3))
+    window = np.ones((3, 3), np.uint8)
+    return cv2.inRange(cv2.dilate(filled, window) / cv2.erode(filled, window), 1.1, np.inf)
+
+
+def bend_test(depth: np.ndarray) -> np.ndarray:
+    """Second differences of inverse depth alone, above 5 %; uint8, 255 = flying."""
+    inverse = np.where(within(depth) > 0, 1 / np.where(within(depth) > 0, depth, 1), 0)
+    padded = np.pad(inverse, 1, mode='edge')
+    across = np.abs(padded[1:-1, 2:] + padded[1:-1, :-2] - 2 * inverse)
+    along = np.abs(padded[2:, 1:-1] + padded[:-2, 1:-1] - 2 * inverse)
+    return np.where(np.maximum(across, along) > 0.05 * inverse, np.uint8(255), np.uint8(0))
+
+
+def _counts() -> dict[str, FlyingCount]:
+    return {'this filter': FlyingCount(FlyingPixels().find),
+            'looking 8 pixels far as well': FlyingCount(FlyingPixels((*SCALES, 8)).find),
+            'ratio within 3 x 3': FlyingCount(ratio_test),
+            'second differences': FlyingCount(bend_test)}
+
+
 class _Examiner:
     """Adds up the figures of one model, frame by frame."""
 
@@ -116,8 +139,8 @@ class _Examiner:
         self._predictor = predictor
         settings = CloudSettings()
         self._by_class = ground_split(predictor.card, settings.ground, settings.ignored)
-        self._enlarged = {2: FlyingCount(), 4: FlyingCount()}
-        self._predicted = FlyingCount()
+        self._enlarged = {2: _counts(), 4: _counts()}
+        self._predicted = _counts()
         self._splits = {name: SplitCount() for name in (
             'class', 'height, from the mount', 'class and height, from the mount',
             'height, fitted', 'class and height, fitted')}
@@ -128,24 +151,27 @@ class _Examiner:
         assert frame.depth is not None and frame.labels is not None
         self.frames += 1
         far = self._is_ground(frame.labels) & (frame.depth > _GRAZING_M)
-        for factor, count in self._enlarged.items():
-            count.add(smeared(frame.depth, factor), frame.depth, far)
+        for factor, counts in self._enlarged.items():
+            for count in counts.values():
+                count.add(smeared(frame.depth, factor), frame.depth, far)
         prediction = self._predictor.predict(frame.image, frame.intrinsics, frame.mount)
         if prediction.depth is None or not prediction.metric:
             return
         truth, labels = (cv2.resize(array, prediction.depth.shape[::-1],
                                     interpolation=cv2.INTER_NEAREST_EXACT)
                          for array in (frame.depth, frame.labels))
-        self._predicted.add(prediction.depth, as_predicted(prediction.depth, truth, labels),
-                            self._is_ground(labels) & (truth > _GRAZING_M))
+        surfaces = as_predicted(prediction.depth, truth, labels)
+        for count in self._predicted.values():
+            count.add(prediction.depth, surfaces, self._is_ground(labels) & (truth > _GRAZING_M))
         self._add_splits(frame, prediction, truth, labels)
 
     def result(self) -> dict[str, Any]:
         """All figures by their names."""
-        flying_counts = {f'truth, enlarged from 1/{factor}': count
-                         for factor, count in self._enlarged.items()}
-        flying_counts[f'depth of {self._predictor.card.name}'] = self._predicted
-        return {'flying': {name: count.result() for name, count in flying_counts.items()},
+        kinds = {f'truth, enlarged from 1/{factor}': counts
+                 for factor, counts in self._enlarged.items()}
+        kinds[f'depth of {self._predictor.card.name}'] = self._predicted
+        return {'flying': {f'{kind}: {rival}': count.result() for kind, counts in kinds.items()
+                           for rival, count in counts.items()},
                 'split': {name: c.result() for name, c in self._splits.items() if c.used}}
 
     def _is_ground(self, labels: np.ndarray) -> np.ndarray:
