@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     result = _result(recording, replay, scores, card, args)
     result['notes'] = [*missing(recording, card, mount), *_happened(result, replay)]
     if kept:
-        title = f'{card.name} on {recording.path}'
+        title = f'{card.name} on {recording.path.name}'
         save(args.out / 'sheet.png',
              EvaluationSheet(card, scores).paint(choose_rows(kept, _ROWS), title))
     text = json.dumps(result, indent=2)

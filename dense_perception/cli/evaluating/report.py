@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 _DEPTH = (('abs_rel', 'AbsRel'), ('d1', 'd1 (share within 25 %)'), ('rmse', 'RMSE in m'),
@@ -13,7 +14,7 @@ _ALIGNED = {'median': 'after median scaling', 'affine_depth': 'after an affine f
 def markdown(result: dict[str, Any]) -> str:
     """A table of everything that was measured, and the notes."""
     rows = [('model', f'{result["model"]} on {result["backend"]}'),
-            ('recording', f'{result["bag"]["path"]}, {result["bag"]["images"]} images'),
+            ('recording', f'{Path(result["bag"]["path"]).name}, {result["bag"]["images"]} images'),
             *_frames(result), *_depth(result), *_masks(result), *_obstacles(result)]
     lines = ['| quantity | value |', '|---|---|', *(f'| {a} | {b} |' for a, b in rows)]
     if result['notes']:
