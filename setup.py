@@ -46,7 +46,8 @@ setup(
         'view': ['rerun-sdk>=0.39'],
         'world': ['mujoco>=3.3'],
         # transformers: the reference implementation of DPT and Depth Anything.
-        'test': ['mypy', 'openvino>=2024.0', 'pytest>=8', 'ruff', 'transformers>=5'],
+        'test': ['dockerfile-parse', 'mypy', 'openvino>=2024.0', 'pytest>=8', 'ruff',
+                 'transformers>=5'],
     },
     entry_points={
         'console_scripts': [

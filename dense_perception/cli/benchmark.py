@@ -13,7 +13,9 @@ BENCHMARKS = {
     'cloud': 'building an organised cloud against other ways to do it',
     'rectification': 'undoing the lens of an image on its way to the network',
     'scale': 'where metres come from on a nodding camera, and how good they are',
-    'model': 'one model file alone, with several runtime options',
+    'model': 'one model file alone, in every backend that works here',
+    'engine': 'building and loading a model, backend by backend',
+    'startup': 'process start of the perception node to its first depth',
     'models': 'networks side by side: variants with random weights',
 }
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.code_model import write_code_model
 from helpers.plane_bag import write_plane_bag
 from helpers.plane_model import write_plane_model
 
@@ -18,6 +20,7 @@ from dense_perception.cli.main import main
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.cloud import CloudBuilder
 from dense_perception.geometry.mount import Mount
+from dense_perception.inference.backends import BACKENDS
 
 
 def benchmark(*arguments: object) -> dict:
@@ -48,7 +51,8 @@ def test_cloud_model_and_rectification_benchmarks_report_every_rival(tmp_path: P
     assert {'all clouds', 'publish xyzrgb+label'} <= set(cloud['steps'])
     assert 'quality' not in cloud
     model = benchmark('model', '--rounds', 1, '--model', write_plane_model(tmp_path / 'p.onnx'))
-    assert model['model'] == 'plane' and len(model['results']) == 4
+    assert model['model'] == 'plane' and len(model['results']) + len(model['skipped']) == 4 + 7
+    assert all(row['cpu_ms'] > 0 for row in model['results'].values())
     lens = benchmark('rectification', '--rounds', 1, '--size', '64x48', '--network-size', '32x24')
     assert {'dense_perception', 'cv2.undistort of every frame, then resize'} <= set(
         lens['results'])
@@ -109,6 +113,25 @@ def test_rivals_that_cannot_run_together_are_refused(
     pytest.importorskip('torch', reason='variants need torch')
     assert main(['benchmark', 'models', '--models', 'xnet_small', *arguments]) == 1
     assert reason in capsys.readouterr().err
+
+
+def test_engine_benchmark_has_a_row_for_every_backend(tmp_path: Path):
+    result = benchmark('engine', '--model', write_code_model(tmp_path / 'code.onnx', 'affine'))
+    rows = result['results']
+    assert set(rows) == {f'{name} {precision}' for name in BACKENDS for precision in (
+        ('fp32', 'fp16') if name.startswith('tensorrt') else ('fp32',))}
+    assert all('skipped' in row or row['load_s'] > 0 for row in rows.values())
+    assert rows['onnxruntime-cpu fp32']['mb'] > 0
+    if find_spec('tensorrt_rtx') is not None:
+        assert rows['tensorrt_rtx fp16']['build_s'] > 0 and rows['tensorrt_rtx fp16']['mb'] > 0
+
+
+def test_startup_benchmark_times_real_starts(tmp_path: Path):
+    result = benchmark('startup', '--rounds', 2, '--model', write_plane_model(
+        tmp_path / 'plane.onnx'), '--source', write_plane_bag(tmp_path / 'bag'))
+    assert 0 < result['first_frame_s']['min'] <= result['first_frame_s']['max'] < 60
+    assert result['cpu_s'] > 0.1 and result['starts'] == 2
+    assert result['backend'] == 'onnxruntime-cpu'
 
 
 def test_pipeline_benchmark_measures_a_real_graph(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""The network alone in ONNX Runtime: what its session options change."""
+"""The network alone: every backend that works here, and other options of ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ import onnxruntime as ort
 from dense_perception.cli.benchmarks.rounds import table, take_turns
 from dense_perception.cli.command import CommandError
 from dense_perception.cli.sample_inputs import sample_inputs
+from dense_perception.inference.backends import (
+    BACKENDS,
+    Backend,
+    BackendError,
+    BackendOptions,
+    open_backend,
+)
 from dense_perception.inference.backends.onnxruntime import OnnxRuntimeBackend
 from dense_perception.inference.model_file import ModelFile, ModelFileError
 
@@ -40,15 +47,36 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     rivals = {_SHIPPED: lambda: shipped.run(inputs)} | {
         name: (lambda session=session: session.run(None, inputs))
         for name, session in sessions.items()}
+    backends, skipped = _backends(model)
+    rivals |= {name: (lambda backend=backend: backend.run(inputs))
+               for name, backend in backends.items()}
     height, width = model.card.input_size
     return {'model': model.card.name, 'size': f'{width}x{height}', 'cores': cores,
-            'onnxruntime': ort.__version__, 'results': take_turns(rivals, args.rounds)}
+            'onnxruntime': ort.__version__, 'results': take_turns(rivals, args.rounds),
+            'skipped': skipped}
 
 
 def markdown(result: dict[str, Any]) -> str:
     """The result as Markdown."""
+    skipped = ''.join(f'\n\nWithout {name}: {why}.' for name, why in result['skipped'].items())
     return (f'{result["model"]} at {result["size"]}, ONNX Runtime {result["onnxruntime"]}, '
-            f'{result["cores"]} cores\n\n' + table(result['results'], _SHIPPED))
+            f'{result["cores"]} cores\n\n' + table(result['results'], _SHIPPED) + skipped)
+
+
+def _backends(model: ModelFile) -> tuple[dict[str, Backend], dict[str, str]]:
+    """Backend and precision -> loaded, or why not. Engines are taken from the cache."""
+    found: dict[str, Backend] = {}
+    skipped: dict[str, str] = {}
+    for name in BACKENDS[:-1]:  # the last is the one as shipped
+        for precision in ('fp32', 'fp16' if name.startswith('tensorrt') else 'bf16'):
+            if name == 'onnxruntime-cuda' and precision == 'bf16':
+                continue
+            try:
+                found[f'{name} {precision}'] = open_backend(
+                    name, model, BackendOptions(precision=precision))
+            except BackendError as error:
+                skipped[f'{name} {precision}'] = str(error)
+    return found, skipped
 
 
 def _session(model: ModelFile, threads: int, spinning: bool,
