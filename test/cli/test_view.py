@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from helpers.camera import Camera
 from helpers.graph import PATIENCE_S, Graph
@@ -123,6 +124,21 @@ def test_a_window_that_closes_says_why(program: str, error: type[Exception],
     pytest.importorskip('rerun', reason='rerun-sdk is not installed (view extra)')
     with pytest.raises(error, match=sentence):
         rerun_viewer.Window([sys.executable, '-c', program])
+
+
+def test_a_window_ends_with_the_command(tmp_path: Path) -> None:
+    """Rerun's server stands in for its window: a script that starts another process, too."""
+    pytest.importorskip('rerun', reason='rerun-sdk is not installed (view extra)')
+    window = rerun_viewer.Window([sys.executable, '-m', 'rerun', '--serve-grpc', '--bind',
+                                  '127.0.0.1'])
+    group = window._process.pid
+    window.camera(0.0, np.zeros((4, 6, 3), np.uint8))
+    window.tick()
+    assert window.close() == ''
+    with pytest.raises(ProcessLookupError):
+        while True:  # the kernel removes its members one after the other
+            os.killpg(group, 0)
+            time.sleep(0.05)
 
 
 def test_without_rerun_there_are_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -227,8 +229,7 @@ class Window(RerunViewer):
     def close(self) -> str:
         """See ``Viewer``."""
         super().close()
-        self._process.terminate()
-        self._process.wait()
+        self._end(signal.SIGTERM)
         return ''
 
     def _open(self) -> None:
@@ -252,8 +253,14 @@ class Window(RerunViewer):
                 if probe.connect_ex(address) == 0:
                     return
             clock.sleep(0.1)
-        self._process.kill()
+        self._end(signal.SIGKILL)
         raise CommandError(f'the viewer did not answer within {_WINDOW_PATIENCE_S:.0f} s')
+
+    def _end(self, number: signal.Signals) -> None:
+        """End the whole session: Rerun's command is a script that starts the viewer."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+        self._process.wait()
 
     @property
     def _log_file(self) -> Path:
