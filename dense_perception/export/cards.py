@@ -20,7 +20,8 @@ from dense_perception.models.inputs import InputSpec
 NEAREST = 1e-3
 """Metres; the least depth of the NYU Depth V2 and KITTI benchmarks."""
 
-_CONVENTIONS = {'sigmoid': 'metric', 'metric_inverse': 'metric', 'inverse': 'inverse_affine'}
+_CONVENTIONS = {'sigmoid': 'metric', 'exp': 'metric', 'log_height': 'metric',
+                'metric_inverse': 'metric', 'inverse': 'inverse_affine'}
 
 # Output of a network -> what the graph makes of it, and the task that it is.
 _OUTPUTS = {'depth': ((names.OUTPUT_DEPTH,), 'depth'),

@@ -300,3 +300,17 @@ def test_model_files_agree_with_pytorch(name, size, tmp_path):
     parity = export_model(model, card, tmp_path / 'model.onnx')
     print(parity)
     assert parity.depth_error < 1e-4
+
+
+def test_the_mount_is_a_further_input_of_dpt_too():
+    from dense_perception.export.cards import card_for
+    options = {'mount_channels': 2, 'depth': 'log_height', 'image_size': (64, 64)}
+    card = card_for('dpt_large', {**TINY, **options})
+    assert (card.depth_convention, card.mount) == ('metric', 'optional')
+    model = tiny('dpt_large', **options).eval()
+    x = torch.randn(1, 5, 64, 64)
+    with torch.no_grad():
+        with_mount = model(x)['depth']
+        without = model(x * torch.tensor([1.0, 1, 1, 0, 0]).view(1, 5, 1, 1))['depth']
+    assert not torch.allclose(with_mount, without)
+    assert card_for('dpt_large', TINY).depth_convention == 'inverse_affine'

@@ -8,7 +8,7 @@ from typing import Any
 
 from dense_perception.models.dpt.reassemble import READOUTS
 
-DEPTHS = ('inverse', 'metric_inverse', 'sigmoid')
+DEPTHS = ('inverse', 'metric_inverse', 'sigmoid', 'log_height')
 LEVELS = 4
 
 
@@ -24,8 +24,9 @@ class DPTConfig:
     ``features``: channels of the fusion. ``batch_norm``: in the residual units of the fusion.
 
     ``depth``: None, or what the depth head gives: ``inverse`` (relative inverse depth),
-    ``metric_inverse`` (metres, 1 / (``scale`` y + ``shift``) of that inverse depth y) or
-    ``sigmoid`` (metres up to ``max_depth``). ``non_negative``: of y. ``num_classes``: of the
+    ``metric_inverse`` (metres, 1 / (``scale`` y + ``shift``) of that inverse depth y), ``sigmoid``
+    (metres up to ``max_depth``) or ``log_height`` (log of depth over camera height, for
+    ``mount_channels``, see ``models.inputs``). ``non_negative``: of y. ``num_classes``: of the
     segmentation head, 0 for none; ``aux_head``: another one beside it, for training.
     ``pretrained``: load timm's weights of the encoder. ``encoder_options``: further keyword
     arguments of the timm model.
@@ -47,6 +48,7 @@ class DPTConfig:
     scale: float = 1.0
     shift: float = 0.0
     max_depth: float = 20.0
+    mount_channels: int = 0
     num_classes: int = 0
     aux_head: bool = True
     pretrained: bool = False

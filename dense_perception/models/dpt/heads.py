@@ -18,8 +18,7 @@ class DepthHead(nn.Module):
 
     ``forward``: float (B, features, h, w) and (H, W) of the input -> float (B, H, W).
 
-    :param kind: ``inverse``, ``metric_inverse`` or ``sigmoid``. Other parameters as in
-        ``DPTConfig``.
+    :param kind: and the other parameters: as in ``DPTConfig``.
     """
 
     def __init__(self, features: int, kind: str, non_negative: bool, scale: float, shift: float,
@@ -30,7 +29,7 @@ class DepthHead(nn.Module):
         self.conv1 = nn.Conv2d(features, features // 2, 3, padding=1)
         self.conv2 = nn.Conv2d(features // 2, _HIDDEN, 3, padding=1)
         self.conv3 = nn.Conv2d(_HIDDEN, 1, 1)
-        if kind != 'sigmoid':
+        if kind.endswith('inverse'):
             # With torch's bias every second model would start at 0 behind the last ReLU, from
             # where no gradient leads away.
             nn.init.ones_(self.conv3.bias)
@@ -41,6 +40,8 @@ class DepthHead(nn.Module):
         x = self.conv3(F.relu(self.conv2(x))).squeeze(1)
         if self.kind == 'sigmoid':
             return self.max_depth * torch.sigmoid(x)
+        if self.kind == 'log_height':
+            return x
         if self.non_negative:
             x = F.relu(x)
         if self.kind == 'inverse':

@@ -19,10 +19,11 @@ class DPT(nn.Module):
     Ranftl et al., "Vision Transformers for Dense Prediction" (2021); Yang et al., "Depth Anything
     V2" (2024).
 
-    ``forward``: float (B, 3, H, W), normalised; H and W multiples of ``config.multiple`` -> dict
-    with ``depth`` (B, H, W), relative inverse depth or metres as configured, and ``logits``
-    (B, num_classes, H, W); in training with ``aux_head`` also ``aux_logits``, of the same shape,
-    from the output of the penultimate fusion block as in the paper (section 4.2).
+    ``forward``: float (B, 3 + mount_channels, H, W), normalised; H and W multiples of
+    ``config.multiple`` -> dict with ``depth`` (B, H, W), relative inverse depth or metres as
+    configured, and ``logits`` (B, num_classes, H, W); in training with ``aux_head`` also
+    ``aux_logits``, of the same shape, from the output of the penultimate fusion block as in the
+    paper (section 4.2).
 
     >>> model = DPT(DPTConfig(image_size=(64, 64))).eval()
     >>> {k: tuple(v.shape) for k, v in model(torch.zeros(1, 3, 64, 96)).items()}
@@ -37,7 +38,7 @@ class DPT(nn.Module):
     def __init__(self, config: DPTConfig) -> None:
         super().__init__()
         self.config = config
-        self.in_chans = 3
+        self.in_chans = 3 + config.mount_channels
         require_timm_model(config.encoder)
         self.encoder = TokenEncoder(
             config.encoder, config.taps, self.in_chans, config.pretrained, config.image_size,
