@@ -53,6 +53,7 @@ setup(
         'console_scripts': [
             'dense-perception = dense_perception.cli.main:main',
             'image_source = dense_perception.nodes.image_source:main',
+            'multi_camera = dense_perception.nodes.multi_camera:main',
             'perception = dense_perception.nodes.perception:main',
         ],
     },

@@ -11,9 +11,12 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import ColorRGBA
 
 import dense_perception_msgs.msg as msgs
+import dense_perception_msgs.srv as srvs
 from dense_perception.inference.card import UNLABELLED
 
-SOURCES = sorted((Path(__file__).resolve().parent.parent / 'dense_perception_msgs/msg').iterdir())
+INTERFACES = Path(__file__).resolve().parent.parent / 'dense_perception_msgs'
+SOURCES = sorted((INTERFACES / 'msg').iterdir())
+SERVICES = sorted((INTERFACES / 'srv').iterdir())
 
 FILLED = [
     msgs.CameraMount(gravity=Vector3(x=0.0, y=0.8, z=0.6), height=0.75),
@@ -42,3 +45,12 @@ def test_serialised_message_comes_back_equal(message: object) -> None:
 
 def test_masks_and_model_cards_agree_on_the_unlabelled_value() -> None:
     assert msgs.SegmentationClass.UNLABELLED == UNLABELLED
+
+
+@pytest.mark.parametrize('source', SERVICES, ids=lambda source: source.stem)
+def test_built_service_has_the_fields_of_its_source(source: Path) -> None:
+    uncommented = re.sub(r'#.*', '', source.read_text())
+    for part, text in zip(('Request', 'Response'), uncommented.split('---'), strict=True):
+        fields = re.findall(r'^\S+\s+([a-z]\w*)\s*$', text, re.MULTILINE)
+        built = getattr(getattr(srvs, source.stem), part)
+        assert fields and list(built.get_fields_and_field_types()) == fields

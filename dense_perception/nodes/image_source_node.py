@@ -51,8 +51,11 @@ class ImageSourceNode:
 
     def __init__(self) -> None:
         self.node = Node('image_source')
+        self.nodes = (self.node,)
         self.finished = Future()
         self._parameters = Parameters(self.node, PARAMETERS)
+        for sentence in self._parameters.unknown().values():
+            self.node.get_logger().warning(sentence)
         self._source = self._open()
         self._publishers = {
             topic: OutputPublisher(self.node, kind, topic)

@@ -74,6 +74,10 @@ class Camera:
         if len(self._infos) > _REMEMBERED_INFOS:
             del self._infos[next(iter(self._infos))]
 
+    def forget(self) -> None:
+        """Time runs backwards: stamps of before mean nothing any more; the newest still counts."""
+        self._infos.clear()
+
     def calibration(self, header: Header, width: int, height: int,
                     size: tuple[int, int]) -> Calibration | None:
         """How to read an image; None and a condition if that is unknown.

@@ -53,6 +53,11 @@ class Conditions:
         with self._lock:
             self._active.pop(name, None)
 
+    def clear_all(self) -> None:
+        """End all conditions."""
+        with self._lock:
+            self._active.clear()
+
     def report(self) -> list[tuple[Level, str]]:
         """Conditions set now or since the last report, the worst first."""
         with self._lock:

@@ -16,15 +16,13 @@ PERIOD_S = 1.0
 class Diagnostics:
     """Publishes one DiagnosticStatus made of the conditions and of the values of ``describe``.
 
-    :param hardware_id: what the status is about, e.g. the model's name.
     :param describe: called for every message: the sentence of a node without problems, and
-        key -> value.
+        key -> value; the value of ``model`` is the status's hardware_id too.
     """
 
-    def __init__(self, node: Node, hardware_id: str, conditions: Conditions,
+    def __init__(self, node: Node, conditions: Conditions,
                  describe: Callable[[], tuple[str, Mapping[str, str]]]) -> None:
         self._node = node
-        self._hardware_id = hardware_id
         self._conditions = conditions
         self._describe = describe
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -40,7 +38,7 @@ class Diagnostics:
             level=bytes([max((level for level, _ in problems), default=Level.OK)]),
             name=f'{self._node.get_fully_qualified_name().lstrip("/")}: state',
             message='; '.join(sentence for _, sentence in problems) or fine,
-            hardware_id=self._hardware_id,
+            hardware_id=values.get('model', ''),
             values=[KeyValue(key=key, value=value) for key, value in values.items()])
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()

@@ -24,7 +24,7 @@ class FatalError(Exception):
 class Executable(Protocol):
     """What ``run`` needs of a node."""
 
-    node: Node
+    nodes: Sequence[Node]
     finished: Future
     """Result None ends the process with exit code 0, an exception (FatalError) with 1."""
 
@@ -80,6 +80,8 @@ def run(build: Callable[[], Executable], argv: Sequence[str] | None = None) -> i
     try:
         return _spin(build)
     except FatalError as error:
+        if signals.received:
+            return 0
         get_logger('dense_perception').fatal(str(error))
         return 1
     except Exception:
@@ -96,12 +98,13 @@ def _spin(build: Callable[[], Executable]) -> int:
 
     executable = build()
     executor = SingleThreadedExecutor()
-    executor.add_node(executable.node)
+    for node in executable.nodes:
+        executor.add_node(node)
     executable.finished.add_done_callback(lambda _: executor.wake())
     try:
         # With a timeout, because rclpy wakes a waiting executor before it shuts the context down:
         # an executor that waits again in between would sleep through the signal.
-        while executable.node.context.ok() and not executable.finished.done():
+        while executable.nodes[0].context.ok() and not executable.finished.done():
             executor.spin_once(timeout_sec=_LOOK_AROUND_S)
     except ExternalShutdownException:
         pass

@@ -1,14 +1,12 @@
-"""The worker of the perception node: takes the newest image, publishes what it means."""
+"""What happens to one image: decoded, rectified, predicted, published, reported."""
 
 from __future__ import annotations
 
-import math
 import time
 from functools import partial
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -20,8 +18,8 @@ from dense_perception.ros.cloud_settings import CloudSettings
 from dense_perception.ros.compressed import colour_from_compressed
 from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.encodings import ImageError
+from dense_perception.ros.image_times import ImageTimes
 from dense_perception.ros.images import colour_from_image
-from dense_perception.ros.mailbox import Mailbox
 from dense_perception.ros.metres import Metres
 from dense_perception.ros.parameters import Parameters
 from dense_perception.ros.pipeline import Pipeline, Result
@@ -31,36 +29,33 @@ from dense_perception_msgs.msg import InferenceStatus, StageTime
 Message = Image | CompressedImage
 
 
-class FrameWorker:
-    """Works off the mailbox in one thread; everything it needs is handed in.
+class FrameProcessor:
+    """The way of a frame through the node; everything it needs is handed in.
 
     Per frame: decode, find intrinsics and mount, rectify, predict, publish what is wanted, report.
 
-    :param image_topic: resolved name of the topic that the mailbox is filled from.
+    :param image_topic: resolved name of the topic that the frames come from.
     """
 
     def __init__(self, node: Node, parameters: Parameters, predictor: Predictor,
                  image_topic: str, camera: Camera, metres: Metres, publishers: outputs.Outputs,
-                 mailbox: Mailbox[tuple[Message, float]], statistics: Statistics,
-                 conditions: Conditions) -> None:
-        self._clock = node.get_clock()
+                 statistics: Statistics, conditions: Conditions) -> None:
         self._parameters = parameters
-        self._predictor = predictor
-        self._pipeline = Pipeline(predictor, parameters['output_size'])
         self._image_topic = image_topic
         self._camera = camera
         self._metres = metres
         self._outputs = publishers
-        self._mailbox = mailbox
         self._statistics = statistics
         self._conditions = conditions
+        self._times = ImageTimes(node.get_clock(), conditions, image_topic)
+        self.serve(predictor)
+
+    def serve(self, predictor: Predictor) -> None:
+        """Go over to another model with the next frame."""
+        self._predictor = predictor
+        self._pipeline = Pipeline(predictor, self._parameters['output_size'])
         self._metric: bool | None = None
         self._mount_source = ''
-
-    def run(self) -> None:
-        """Work until the mailbox is closed."""
-        while (item := self._mailbox.take()) is not None:
-            self._frame(*item)
 
     def describe(self) -> dict[str, str]:
         """Diagnostics values: is the depth of the last frame metric, and thanks to which mount."""
@@ -68,9 +63,16 @@ class FrameWorker:
         return {'depth': scale if self._predictor.has_depth else 'not in this model',
                 'mount_source': self._mount_source or 'none', **self._metres.describe()}
 
-    def _frame(self, msg: Message, arrived: float) -> None:
+    def process(self, msg: Message, arrived: float) -> None:
+        """Take one image from its message to its outputs.
+
+        :param arrived: when it came, on the monotonic clock.
+        """
         wanted = self._outputs.wanted()
-        age_ms = self._since_ms(msg.header)
+        age_ms = self._times.age_ms(msg.header)
+        if self._times.begins_anew(msg.header):
+            self._metres.forget()
+            self._camera.forget()
         start = time.perf_counter()
         try:
             pixels, colour_order = (colour_from_image(msg) if isinstance(msg, Image)
@@ -120,7 +122,7 @@ class FrameWorker:
 
     def _report(self, header: Header, result: Result, stages: dict[str, float], age_ms: float,
                 arrived: float, wanted: bool) -> None:
-        latency_ms = self._since_ms(header)
+        latency_ms = self._times.age_ms(header)
         overhead = sum(stages.values()) - stages['inference']
         self._statistics.timed({**stages, 'overhead': overhead, 'age': age_ms,
                                 'latency': latency_ms,
@@ -134,15 +136,7 @@ class FrameWorker:
                         for n, v in stages.items()],
                 latency_ms=float(np.float32(latency_ms)), age_ms=float(np.float32(age_ms)),
                 frames_in=counts.frames_in, frames_out=counts.frames_out,
-                dropped=self._mailbox.replaced, refused=counts.refused))
-
-    def _since_ms(self, header: Header) -> float:
-        """Milliseconds on the ROS clock since the header's stamp; NaN for a zero stamp."""
-        stamp = header.stamp
-        if stamp.sec == 0 and stamp.nanosec == 0:
-            return math.nan
-        now = self._clock.now()
-        return (now - Time.from_msg(stamp, now.clock_type)).nanoseconds * 1e-6
+                dropped=counts.dropped, refused=counts.refused))
 
     def _check_network_size(self, width: int, height: int) -> None:
         advice = self._predictor.size_advice(width, height)

@@ -74,6 +74,11 @@ class ImuGravity:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
 
+    def forget(self) -> None:
+        """Drop the samples; the filter goes on with the next."""
+        with self._lock:
+            self._samples.clear()
+
     def down(self, header: Header) -> tuple[float, float, float]:
         """Unit vector along gravity in the frame and at the time of an image.
 

@@ -13,25 +13,24 @@ class Mailbox(Generic[T]):
 
     This is what keeps the age of outputs bounded when frames come faster than they are worked
     off: the worker always gets the newest.
+
+    :param changed: notified of each ``put``; mailboxes may share one.
     """
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
+    def __init__(self, changed: threading.Condition | None = None) -> None:
+        self._changed = changed or threading.Condition()
         self._item: T | None = None
         self._replaced = 0
-        self._closed = False
 
     @property
     def replaced(self) -> int:
-        """Number of items that were replaced before anybody took them."""
+        """Number of items that were replaced or thrown away before anybody took them."""
         with self._changed:
             return self._replaced
 
     def put(self, item: T) -> None:
-        """Leave an item; a waiting ``take`` gets it at once. After ``close`` it is discarded."""
+        """Leave an item; a waiting ``take`` gets it at once."""
         with self._changed:
-            if self._closed:
-                return
             self._replaced += self._item is not None
             self._item = item
             self._changed.notify()
@@ -39,21 +38,15 @@ class Mailbox(Generic[T]):
     def take(self, timeout: float | None = None) -> T | None:
         """Take the newest item, waiting up to ``timeout`` seconds (None: for ever).
 
-        :returns: None if nothing came in time or the mailbox is closed.
+        :returns: None if nothing came in time.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
+            self._changed.wait_for(lambda: self._item is not None, timeout)
             item, self._item = self._item, None
-            return None if self._closed else item
+            return item
 
-    def close(self) -> None:
-        """Wake the waiting ``take`` and let every later one return at once."""
+    def clear(self) -> None:
+        """Throw away what waits, counted as replaced."""
         with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    @property
-    def closed(self) -> bool:
-        """True after ``close``."""
-        with self._changed:
-            return self._closed
+            self._replaced += self._item is not None
+            self._item = None

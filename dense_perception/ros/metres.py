@@ -23,33 +23,60 @@ PARAMETERS = (*mount.PARAMETERS, *scale.PARAMETERS)
 class Metres:
     """The sources of metres of one camera, asked frame by frame; says as conditions what lacks.
 
+    :param card: of the model that is served first.
     :param transforms: where TF comes from; default tf2_ros if it is installed and needed.
     """
 
     def __init__(self, node: Node, parameters: Parameters, card: ModelCard,
                  conditions: Conditions, transforms: Transforms | None = None) -> None:
+        self._node = node
         self._parameters = parameters
-        self._takes_mount = card.takes_mount
         self._conditions = conditions
+        self._transforms = transforms
+        self._mounts: mount.MountProvider | None = None
+        self._scaler: scale.Scaler | None = None
         self._mount = MountReading(None)
         self._intrinsics: Intrinsics | None = None
+        self.serve(card)
+
+    def serve(self, card: ModelCard) -> None:
+        """Go over to another model: what is known of the mount stays, the scale begins anew."""
+        self._takes_mount = card.takes_mount
         # For the network, for the scale, and to tell ground from obstacles.
-        self._asks_mount = OUTPUT_DEPTH in card.outputs
-        needed = (self._asks_mount and mount.needs_transforms(parameters)
-                  or scale.needs_transforms(parameters, card))
-        transforms = transforms or (open_transforms(node) if needed else NoTransforms())
-        self._mounts = mount.MountProvider(node, parameters, transforms)
-        self._scaler = scale.Scaler(node, parameters, card, transforms)
+        asks_mount = OUTPUT_DEPTH in card.outputs
+        needed = (asks_mount and mount.needs_transforms(self._parameters)
+                  or scale.needs_transforms(self._parameters, card))
+        if needed and self._transforms is None:
+            self._transforms = open_transforms(self._node)
+        transforms = self._transforms or NoTransforms()
+        if asks_mount and self._mounts is None:
+            self._mounts = mount.MountProvider(self._node, self._parameters, transforms)
+        if self._scaler is not None:
+            self._scaler.listen(False)
+        self._scaler = scale.Scaler(self._node, self._parameters, card, transforms)
 
     def listen(self, wanted: bool) -> None:
         """Follow the publishers of the sources, or stop; to be called twice a second."""
-        self._mounts.listen(wanted)
+        if self._mounts is not None:
+            self._mounts.listen(wanted)
         self._scaler.listen(wanted)
+
+    def forget(self) -> None:
+        """Time runs backwards: what was received of another time does not count any more."""
+        if self._transforms is not None:
+            self._transforms.clear()
+        if self._mounts is not None:
+            self._mounts.forget()
+        self._scaler.forget()
+
+    def mount_at(self, header: Header) -> MountReading:
+        """How a camera is mounted, for an image apart from the stream."""
+        return self._mounts.at(header) if self._mounts else MountReading(None)
 
     def begin(self, header: Header, intrinsics: Intrinsics | None) -> MountReading:
         """Start with a new image: how its camera is mounted."""
         self._intrinsics = intrinsics
-        self._mount = self._mounts.read(header) if self._asks_mount else MountReading(None)
+        self._mount = self._mounts.read(header) if self._mounts else MountReading(None)
         return self._mount
 
     def scaling(self, header: Header) -> Callable[[Prediction], Prediction]:

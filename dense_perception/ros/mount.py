@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rclpy.node import Node
@@ -85,11 +86,24 @@ class MountProvider:
         if self._imu is not None:
             self._imu.listen(wanted)
 
+    def forget(self) -> None:
+        """Time runs backwards: samples of another time do not count any more."""
+        if self._imu is not None:
+            self._imu.forget()
+
+    def at(self, header: Header) -> MountReading:
+        """Mount at the time of an image out of turn, held against none before it."""
+        return self._read(header, lambda reading, _: reading)
+
     def read(self, header: Header) -> MountReading:
         """Mount of the camera that took the image with this header; never waits."""
+        return self._read(header, self._steady)
+
+    def _read(self, header: Header,
+              steady: Callable[[MountReading, Header], MountReading]) -> MountReading:
         readers = {'parameters': self._from_parameters, 'topic': self._from_topic,
-                   'tf': lambda: self._steady(self._from_tf(header), header),
-                   'imu': lambda: self._steady(self._from_imu(header), header),
+                   'tf': lambda: steady(self._from_tf(header), header),
+                   'imu': lambda: steady(self._from_imu(header), header),
                    'none': lambda: MountReading(None, problem='mount.source is none')}
         source = self._parameters['mount.source']
         if source != 'auto':

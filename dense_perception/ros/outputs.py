@@ -45,17 +45,34 @@ class Topic:
 
 
 class Outputs:
-    """Publishers of everything that a model with this card can give.
+    """Publishers of everything that a model can give; none before ``offer``."""
 
-    :param may_scale: whether a scale source decides if its depth is metric.
-    """
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._topics: dict[str, Topic] = {}
+        self._publishers: dict[str, OutputPublisher] = {}
+        self._latched: dict[str, Publisher] = {}
+        self._messages: dict[str, Any] = {}
+        self._mask_header: Header | None = None
 
-    def __init__(self, node: Node, card: names.ModelCard, may_scale: bool) -> None:
+    def offer(self, card: names.ModelCard, may_scale: bool) -> None:
+        """Offer the topics of a model; those that it shares with the one before stay as they are.
+
+        :param may_scale: whether a scale source decides if its depth is metric.
+        """
+        types = message_types(card, may_scale)
+        for name in self._publishers.keys() - types.keys():
+            self._publishers.pop(name).destroy()
+        for name in types.keys() - self._publishers.keys():
+            self._publishers[name] = OutputPublisher(self._node, types[name], name)
         self._topics = topics_of(card, may_scale)
-        self._publishers = {name: OutputPublisher(node, message, name)
-                            for name, message in message_types(card, may_scale).items()}
-        self._latched = _latched_publishers(node, card) if MASK in self._publishers else []
-        self._mask_header: Header | None = Header()
+        messages = _latched_messages(self._node, card) if MASK in types else {}
+        for name in self._latched.keys() - messages.keys():
+            self._node.destroy_publisher(self._latched[name])
+        self._latched = {name: self._latched.get(name) or self._node.create_publisher(
+            type(message), name, qos.LATCHED) for name, message in messages.items()}
+        self._messages = messages
+        self._mask_header = Header()
 
     def wanted(self) -> frozenset[str]:
         """Topics that somebody subscribes to; no frame needs work while there is none."""
@@ -88,9 +105,9 @@ class Outputs:
         """Publish the class lists again if masks went out since the last time."""
         header, self._mask_header = self._mask_header, None
         if header is not None:
-            for publisher, message in self._latched:
+            for name, message in self._messages.items():
                 message.header = header
-                publisher.publish(message)
+                self._latched[name].publish(message)
 
 
 def wanted_clouds(wanted: frozenset[str]) -> Wants:
@@ -147,14 +164,13 @@ def _metric_topics() -> dict[str, Topic]:
         GROUND: Topic(PointCloud2, lambda r: r.clouds.ground)}
 
 
-def _latched_publishers(node: Node, card: names.ModelCard) -> list[tuple[Publisher, Any]]:
-    messages = [(CLASSES, _classes(card))]
+def _latched_messages(node: Node, card: names.ModelCard) -> dict[str, Any]:
+    messages: dict[str, Any] = {CLASSES: _classes(card)}
     try:
-        messages.append((LABEL_INFO, _label_info(card)))
+        messages[LABEL_INFO] = _label_info(card)
     except ImportError:
         node.get_logger().info(f'vision_msgs is not installed: no {LABEL_INFO}, {CLASSES} only')
-    return [(node.create_publisher(type(message), topic, qos.LATCHED), message)
-            for topic, message in messages]
+    return messages
 
 
 def _classes(card: names.ModelCard) -> SegmentationClasses:

@@ -25,6 +25,7 @@ class OutputPublisher:
     def __init__(self, node: Node, message_type: type, topic: str) -> None:
         self._publisher = node.create_publisher(
             message_type, topic, qos.OUTPUT, qos_overriding_options=qos.overridable())
+        self._node = node
         self._type = message_type
         self._bytes: array.array | None = None
         self.publish = self._publisher.publish
@@ -48,6 +49,10 @@ class OutputPublisher:
             return self._send(CompressedImage(header=header, format=form,
                                               data=byte_array(values, self._bytes)))
         return self._send(image_from_array(values, form, header, self._bytes))
+
+    def destroy(self) -> None:
+        """Withdraw the topic."""
+        self._node.destroy_publisher(self._publisher)
 
     def wait_until_received(self, seconds: float) -> None:
         """Wait until reliable subscribers have everything, but not longer than ``seconds``."""

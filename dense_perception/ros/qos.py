@@ -49,10 +49,12 @@ class AdaptiveSubscription:
         self._callback = callback
         self._subscription: Subscription | None = None
         name = f'qos_overrides.{self.topic}.subscription.reliability'
-        self._policy = node.declare_parameter(name, _ADAPT, ParameterDescriptor(
-            description=f'Reliability asked of the publishers of {self.topic}.',
-            additional_constraints=f'one of: {", ".join((_ADAPT, *_FIXED))}',
-            read_only=True)).value
+        if not node.has_parameter(name):
+            node.declare_parameter(name, _ADAPT, ParameterDescriptor(
+                description=f'Reliability asked of the publishers of {self.topic}.',
+                additional_constraints=f'one of: {", ".join((_ADAPT, *_FIXED))}',
+                read_only=True))
+        self._policy = node.get_parameter(name).value
         if self._policy != _ADAPT and self._policy not in _FIXED:
             raise FatalError(f'parameter {name} is "{self._policy}", it must be one of '
                              f'{", ".join((_ADAPT, *_FIXED))}')

@@ -81,6 +81,11 @@ class Scaler:
         if self._points is not None:
             self._points.listen(wanted)
 
+    def forget(self) -> None:
+        """Time runs backwards: points of another time do not count any more."""
+        if self._points is not None:
+            self._points.forget()
+
     def apply(self, prediction: Prediction, header: Header, intrinsics: Intrinsics | None,
               mount: MountReading) -> Prediction:
         """The prediction with metric depth if a source gives its scale, else with relative depth.

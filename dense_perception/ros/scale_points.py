@@ -38,6 +38,10 @@ class ScalePoints:
         else:
             self._subscription.close()
 
+    def forget(self) -> None:
+        """Drop what was received."""
+        self._clouds.clear()
+
     def at(self, header: Header, max_age_s: float) -> np.ndarray:
         """Points in the frame of an image, float (N, 3), metres.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +14,28 @@ _REMEMBERED_FRAMES = 256
 
 @dataclass(frozen=True)
 class Counts:
-    """Frames since the node started."""
+    """Frames since the node started.
+
+    ``frames_in``: those that came = ``frames_out`` + ``dropped`` + ``refused`` + what waits or is
+    worked on.
+    """
 
     frames_in: int
     frames_out: int
+    dropped: int
     refused: int
 
 
 class Statistics:
-    """Counters and the timings of the last frames; safe to use from any thread."""
+    """Counters and the timings of the last frames; safe to use from any thread.
 
-    def __init__(self) -> None:
+    :param dropped: tells how many frames were given up for a newer one.
+    """
+
+    def __init__(self, dropped: Callable[[], int] = lambda: 0) -> None:
         self._lock = threading.Lock()
-        self._in = self._out = self._refused = 0
+        self._dropped = dropped
+        self._in = self._out = self._refused = self._discarded = 0
         self._last_refusal = ''
         self._frames: deque[Mapping[str, float]] = deque(maxlen=_REMEMBERED_FRAMES)
 
@@ -34,6 +43,11 @@ class Statistics:
         """Count a received frame."""
         with self._lock:
             self._in += 1
+
+    def discarded(self) -> None:
+        """Count a frame that was given up though no newer one came."""
+        with self._lock:
+            self._discarded += 1
 
     def refused(self, reason: str) -> None:
         """Count a frame that could not be used."""
@@ -73,4 +87,5 @@ class Statistics:
                 for name, v in values.items() if v}
 
     def _counts(self) -> Counts:
-        return Counts(self._in, self._out, self._refused)
+        return Counts(self._in, self._out, self._dropped() + self._discarded,
+                      self._refused)

@@ -30,6 +30,9 @@ class Transforms(Protocol):
         :raises TransformUnavailable: it is not known at that time.
         """
 
+    def clear(self) -> None:
+        """Forget what was received: time runs backwards."""
+
 
 class NoTransforms:
     """Stand-in where tf2_ros is not installed: every lookup says so."""
@@ -38,6 +41,9 @@ class NoTransforms:
         """Raise TransformUnavailable."""
         raise TransformUnavailable('tf2_ros is not installed; install ros-$ROS_DISTRO-tf2-ros-py '
                                    'or give the mount as parameters')
+
+    def clear(self) -> None:
+        """Nothing is known."""
 
 
 class Tf2Transforms:
@@ -71,6 +77,10 @@ class Tf2Transforms:
                 f'({type(error).__name__})') from None
         t, q = found.transform.translation, found.transform.rotation
         return (t.x, t.y, t.z), (q.x, q.y, q.z, q.w)
+
+    def clear(self) -> None:
+        """Forget all but static transforms, which tf2 keeps apart."""
+        self._buffer.clear()
 
 
 def open_transforms(node: Node) -> Transforms:

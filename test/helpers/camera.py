@@ -30,11 +30,11 @@ class Camera:
 
     def __init__(self, graph: Graph, topic: str = 'image',
                  reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
-                 message_type: type = Image) -> None:
+                 message_type: type = Image, info_topic: str = 'camera_info') -> None:
         self._graph = graph
         qos = QoSProfile(depth=2, reliability=reliability)
         self.images = graph.node.create_publisher(message_type, topic, qos)
-        self.infos = graph.node.create_publisher(CameraInfo, 'camera_info', qos)
+        self.infos = graph.node.create_publisher(CameraInfo, info_topic, qos)
         self.headers: list[Header] = []
 
     def header(self) -> Header:

@@ -26,4 +26,4 @@ def imports(file: Path) -> Iterator[str]:
 
 def is_ros(package: str) -> bool:
     """Whether a top-level Python package comes from ROS."""
-    return package in _ROS_PACKAGES or package.endswith(('_msgs', '_interfaces'))
+    return package in _ROS_PACKAGES or package.endswith(('_msgs', '_srvs', '_interfaces'))

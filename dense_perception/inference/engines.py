@@ -1,0 +1,36 @@
+"""Loaded models that several predictors share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from dense_perception.inference.backends import BackendOptions, Ladder
+from dense_perception.inference.model_file import ModelFile
+from dense_perception.inference.predictor import Predictor
+
+
+class Engines:
+    """Gives predictors; those of one model, backend and thread count share what is loaded.
+
+    It is given up with the last of them. Safe to use from any thread. Sharing predictors must
+    not predict at the same time, as not every runtime allows that.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: WeakValueDictionary[tuple[object, ...], Ladder] = WeakValueDictionary()
+
+    def predictor(self, model: str | Path, backend: str, threads: int, precision: str,
+                  say: Callable[[str], None]) -> Predictor:
+        """See :class:`Predictor` for parameters and errors; ``say`` is that of the first."""
+        opened = ModelFile.open(model)
+        key = opened.path, opened.sha256, backend, threads, precision
+        with self._lock:  # of two that ask for the same, the second waits for the first
+            loaded = self._loaded.get(key)
+            if loaded is None:
+                loaded = self._loaded[key] = Ladder(
+                    opened, backend, BackendOptions(threads, precision), say)
+            return Predictor.on(opened, loaded)
