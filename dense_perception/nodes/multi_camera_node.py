@@ -35,7 +35,9 @@ class MultiCameraNode:
         cameras = _names(Parameters(self.node, PARAMETERS)['cameras'])
         self._worker = Worker()
         engines = Engines()
-        self._cameras = [self._start(name, engines) for name in cameras]
+        self._cameras: list[PerceptionNode] = []
+        for name in cameras:
+            self._cameras.append(self._start(name, engines))
         self.nodes = (self.node, *(camera.node for camera in self._cameras))
 
     def close(self) -> None:
@@ -50,6 +52,9 @@ class MultiCameraNode:
                 engines, self._worker, siblings=[d.name for d in PARAMETERS],
                 cli_args=['--ros-args', '-r', f'__ns:={namespace}', '-r', '__node:=perception'])
         except FatalError as error:
+            self.close()
+            for camera in self._cameras:
+                camera.node.destroy_node()
             raise FatalError(f'camera {name}: {error}') from None
         camera.finished.add_done_callback(self._end)
         return camera

@@ -77,7 +77,16 @@ class PerceptionNode:
         self._create_services()
         self._say_unknown()
         if self._parameters['autostart']:
+            self._start()
+
+    def _start(self) -> None:
+        try:
             self.node.start()
+        except FatalError:
+            # Left to the end of the interpreter it would outlive what it was made of.
+            self.close()
+            self.node.destroy_node()
+            raise
 
     def configure(self) -> None:
         """Load the model and create the topics; see ``Managed``."""

@@ -111,6 +111,8 @@ def _spin(build: Callable[[], Executable]) -> int:
     finally:
         executable.close()
         executor.shutdown()
+        for node in executable.nodes:
+            node.destroy_node()
     if executable.finished.done():
         executable.finished.result()
     return 0

@@ -96,10 +96,10 @@ def test_what_needs_another_configure_is_refused_while_it_runs(managed: Scene):
     assert change_state(graph, 'configure')
     for name, value, words in (('output_size', 'model', 'clean the node up first'),
                                ('model', 'xnet_small', 'the service load_model changes it'),
-                               ('depth.flying_pixels', 'some', 'must be one of')):
+                               ('flying_pixels', 'some', 'must be one of')):
         result = set_parameter(graph, name, value)
         assert not result.successful and words in result.reason
-    assert set_parameter(graph, 'depth.flying_pixels', 'remove').successful
+    assert set_parameter(graph, 'flying_pixels', 'remove').successful
     assert change_state(graph, 'activate')
     managed.until_works()
     assert (managed.depths[-1].width, managed.depths[-1].height) == (320, 240)
