@@ -100,7 +100,8 @@ def test_networks_run_side_by_side(rivals: list[str], where: tuple[str, ...], in
     assert first['time_ratio'] == 1 and first['params'] == 4_469_785
     for found in result['results'].values():
         assert found['time_ratio'] == pytest.approx(found['p50_ms'] / first['p50_ms'])
-        assert found['gmacs'] >= first['gmacs'] > 0
+        assert found['gmacs'] >= first['gmacs'] > 0 and found['cpu_ms'] > 0
+        assert found['mac_ratio'] == pytest.approx(found['gmacs'] / first['gmacs'])
 
 
 @pytest.mark.parametrize(('arguments', 'reason'), [

@@ -92,7 +92,7 @@ def test_every_variant_has_a_twin():
     assert alone == [], 'give each of them a twin in TWINS, or a place in the list of one'
 
 
-@pytest.mark.skipif(not os.environ.get(SLOW), reason=f'takes an hour and up to 20 GB of memory; '
+@pytest.mark.skipif(not os.environ.get(SLOW), reason=f'takes hours and up to 20 GB of memory; '
                     f'{SLOW}=1 runs it')
 @pytest.mark.parametrize('name', list_models())
 def test_variants_export_at_two_sizes_and_build(name: str, tmp_path: Path):

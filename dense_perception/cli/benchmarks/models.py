@@ -50,10 +50,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                   else _onnx_rival(name, sizes[name], threads, stack) for name in names}
         times = take_turns(rivals, args.rounds, calls_per_turn=1, warm_ups=1)
     results = {name: _facts(name, sizes[name]) | times[name] for name in names}
-    first = times[names[0]]['p50_ms']
+    first = results[names[0]]
     for found in results.values():
         found['fps'] = 1e3 / found['p50_ms']
-        found['time_ratio'] = found['p50_ms'] / first
+        found |= {f'{what}_ratio': found[key] / first[key]
+                  for what, key in (('time', 'p50_ms'), ('cpu', 'cpu_ms'), ('mac', 'gmacs'))}
     return {'of': args.size or args.image_size, 'equal_input': args.size is not None,
             'runtime': f'{args.runtime} {_version(args.runtime)}',
             'device': _named(device, threads), 'reference': names[0], 'results': results}
@@ -64,14 +65,15 @@ def markdown(result: dict[str, Any]) -> str:
     where = (f'all at {result["of"]} (height x width)' if result['equal_input']
              else f'images of {result["of"]}, each by its own preprocessing')
     lines = [f'Networks alone, random weights, {where}; {result["runtime"]}, {result["device"]}, '
-             'float32', '',
-             '| | input | parameters | GMACs | p50 ms | p95 ms | FPS | time relative to '
-             f'{result["reference"]} |', '|---|---|---|---|---|---|---|---|']
+             f'float32; ratios are to {result["reference"]}', '',
+             '| | input | parameters | GMACs | p50 ms | CPU ms | FPS | time ratio | CPU ratio '
+             '| GMAC ratio |', '|---|---|---|---|---|---|---|---|---|---|']
     for name, found in result['results'].items():
         lines.append(
-            f'| {name} | {found["input"]} | {found["params"]:,} | {found["gmacs"]:.1f} | '
-            f'{found["p50_ms"]:.0f} | {found["p95_ms"]:.0f} | {found["fps"]:.2f} | '
-            f'{found["time_ratio"]:.2f} |')
+            f'| {name} | {found["input"]} | {found["params"]:,} | {found["gmacs"]:.1f} '
+            f'| {found["p50_ms"]:.0f} | {found["cpu_ms"]:.0f} | {found["fps"]:.2f} '
+            f'| {found["time_ratio"]:.2f} | {found["cpu_ratio"]:.2f} '
+            f'| {found["mac_ratio"]:.2f} |')
     return '\n'.join(lines)
 
 
