@@ -9,9 +9,8 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 
 from dense_perception.ros.conditions import Conditions, Level
-from dense_perception.ros.stamps import seconds
 
-_BACKWARDS_S = 0.5  # less is a message that was overtaken
+_BACKWARDS_NS = 500_000_000  # less is a message that was overtaken
 _AHEAD_MS = 50.0
 
 
@@ -26,7 +25,7 @@ class ImageTimes:
         self._clock = clock
         self._conditions = conditions
         self._topic = topic
-        self._last = 0.0
+        self._last_ns = 0
 
     def age_ms(self, header: Header) -> float:
         """Milliseconds on the node's clock since the stamp.
@@ -41,20 +40,20 @@ class ImageTimes:
 
         So it is after a simulation was reset or a bag started again.
         """
-        stamp, last = seconds(header.stamp), self._last
+        stamp, last = header.stamp.sec * 10 ** 9 + header.stamp.nanosec, self._last_ns
         self._check(header, stamp, last)
         if stamp:
-            self._last = stamp
-        return 0 < stamp < last - _BACKWARDS_S
+            self._last_ns = stamp
+        return 0 < stamp < last - _BACKWARDS_NS
 
-    def _check(self, header: Header, stamp: float, last: float) -> None:
+    def _check(self, header: Header, stamp: int, last: int) -> None:
         problem = ''
         if not stamp:
             problem = ('images have no time (stamp 0): their age is unknown, and what is to be '
                        'found at their time cannot be')
         elif stamp == last:
             problem = 'images have the same stamp, so nobody can tell their outputs apart'
-        elif stamp < last - _BACKWARDS_S:
+        elif stamp < last - _BACKWARDS_NS:
             problem = 'the stamps ran backwards; what belonged to the time before is forgotten'
         elif stamp < last:
             problem = 'images come in another order than they were taken'

@@ -97,6 +97,10 @@ class Outputs:
             self._mask_header = header
         return largest
 
+    def mismatch(self) -> str:
+        """Who asks for an output with another quality of service than it has; empty if nobody."""
+        return '; '.join(filter(None, (p.mismatch() for p in self._publishers.values())))
+
     def publish_status(self, status: InferenceStatus) -> None:
         """Publish the status of one frame."""
         self._publishers[STATUS].publish(status)

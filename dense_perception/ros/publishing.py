@@ -6,6 +6,7 @@ import array
 
 import numpy as np
 from rclpy.duration import Duration
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
@@ -24,7 +25,9 @@ class OutputPublisher:
 
     def __init__(self, node: Node, message_type: type, topic: str) -> None:
         self._publisher = node.create_publisher(
-            message_type, topic, qos.OUTPUT, qos_overriding_options=qos.overridable())
+            message_type, topic, qos.OUTPUT, qos_overriding_options=qos.overridable(),
+            event_callbacks=PublisherEventCallbacks(incompatible_qos=self._on_mismatch))
+        self._mismatched = False
         self._node = node
         self._type = message_type
         self._bytes: array.array | None = None
@@ -49,6 +52,17 @@ class OutputPublisher:
             return self._send(CompressedImage(header=header, format=form,
                                               data=byte_array(values, self._bytes)))
         return self._send(image_from_array(values, form, header, self._bytes))
+
+    def mismatch(self) -> str:
+        """Who asks for the topic with a quality of service that it is not offered with."""
+        # Only looked for after an event: asking the graph about every topic costs milliseconds.
+        found = self._mismatched and qos.unserved(self._node, self._publisher)
+        self._mismatched = bool(found)
+        return found and (f'{self.topic} is not heard by {", ".join(found)}: its quality of '
+                          'service asks for more than is offered') or ''
+
+    def _on_mismatch(self, event: object) -> None:
+        self._mismatched = True
 
     def destroy(self) -> None:
         """Withdraw the topic."""

@@ -7,9 +7,11 @@ from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from dense_perception.ros.executable import FatalError
 
@@ -29,6 +31,26 @@ _FIXED = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPoli
 def overridable() -> QoSOverridingOptions:
     """Let parameters ``qos_overrides.<topic>.publisher.*`` change an output's QoS."""
     return QoSOverridingOptions.with_default_policies()
+
+
+def unserved(node: Node, publisher: Publisher) -> list[str]:
+    """Nodes that ask of a publisher what it does not offer, and so do not hear it."""
+    return sorted({_named(info) for info in
+                   node.get_subscriptions_info_by_topic(publisher.topic_name)
+                   if not _fit(publisher.qos_profile, info.qos_profile)})
+
+
+def _fit(offered: QoSProfile, asked: QoSProfile) -> bool:
+    # Not rclpy's qos_check_compatible: it takes the endless deadlines that the graph reports for
+    # demands.
+    return not (offered.reliability == ReliabilityPolicy.BEST_EFFORT
+                and asked.reliability == ReliabilityPolicy.RELIABLE
+                or offered.durability == DurabilityPolicy.VOLATILE
+                and asked.durability == DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def _named(info: TopicEndpointInfo) -> str:
+    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'
 
 
 class AdaptiveSubscription:
@@ -71,8 +93,17 @@ class AdaptiveSubscription:
 
     def publishers(self) -> list[str]:
         """Full names of the nodes that publish the topic, one per publisher."""
-        return sorted(f'{info.node_namespace.rstrip("/")}/{info.node_name}'
-                      for info in self._node.get_publishers_info_by_topic(self.topic))
+        return sorted(map(_named, self._node.get_publishers_info_by_topic(self.topic)))
+
+    def mismatch(self) -> str:
+        """Which publishers it cannot hear, and why; empty if it hears all."""
+        profile = self._subscription and self._subscription.qos_profile
+        found = profile and [_named(info) for info in
+                             self._node.get_publishers_info_by_topic(self.topic)
+                             if not _fit(info.qos_profile, profile)]
+        return found and (
+            f'{self.topic} is not heard from {", ".join(found)}: asked for is '
+            f'{profile.reliability.name}, by parameter') or ''
 
     def adapt(self) -> None:
         """Open the subscription if it is closed and follow what the publishers offer."""

@@ -153,6 +153,10 @@ class Stream:
             f'no image comes on {self.topic} ({len(publishers)} publishers); is the camera '
             'running, and "image" remapped to its topic?'))
 
+        self._say('input_qos', '; '.join(filter(None, (
+            self._image.mismatch(), self._info.mismatch()))))
+        self._say('output_qos', self._outputs.mismatch())
+
     def _say(self, condition: str, sentence: str | bool) -> None:
         if sentence:
             self._conditions.raise_(condition, Level.WARN, str(sentence))

@@ -37,6 +37,11 @@ class Camera:
         self.infos = graph.node.create_publisher(CameraInfo, info_topic, qos)
         self.headers: list[Header] = []
 
+    def unplug(self) -> None:
+        """Withdraw the topics."""
+        self._graph.node.destroy_publisher(self.images)
+        self._graph.node.destroy_publisher(self.infos)
+
     def header(self) -> Header:
         """A new header with the time of now."""
         header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=FRAME_ID)

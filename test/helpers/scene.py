@@ -18,11 +18,12 @@ MOUNTED = {'mount__height': 0.8, 'mount__pitch': 0.3}
 class Scene:
     """A perception node, a camera and everything that came out so far."""
 
-    def __init__(self, graph: Graph, compressed: bool = False, **parameters: Any) -> None:
+    def __init__(self, graph: Graph, *arguments: str, compressed: bool = False,
+                 **parameters: Any) -> None:
         self.graph = graph
         if compressed:
             parameters |= {'input_transport': 'compressed'}
-        self.process: NodeProcess = graph.start('perception', **parameters)
+        self.process: NodeProcess = graph.start('perception', *arguments, **parameters)
         self.camera = (Camera(graph, 'image/compressed', message_type=CompressedImage)
                        if compressed else Camera(graph))
         self.masks = graph.collect(Image, 'segmentation/mask')
