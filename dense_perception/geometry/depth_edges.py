@@ -34,9 +34,11 @@ class FlyingPixels:
       abs(c - a) and abs(b - c) exceed t/2 * c;
     - it continues neither side: both abs(c - (2a - a2)) and abs(c - (2b - b2)) exceed t * c.
 
-    s is one of ``scales``, t = 1 / :data:`TOLERANCE_DIVISOR`. Unknown depth counts as infinitely far, which for the sky
+    t = 1 / :data:`TOLERANCE_DIVISOR`. Unknown depth counts as infinitely far, which for the sky
     it is. Inverse depth has steps of 1/2000 per metre: the tolerance grows with depth, to 2 t at
     100 m, and nearer than 6 cm nothing is known.
+
+    :param scales: the values of s, in pixels.
     """
 
     def __init__(self, scales: tuple[int, ...] = SCALES) -> None:
