@@ -116,13 +116,26 @@ class FlyingPixels:
 
 
 def _continue_borders(padded: np.ndarray, margin: int) -> None:
-    """Fill the padding by point reflection about the image's border, which continues planes."""
+    """Fill the padding so that planes go on beyond the image's border.
+
+    By point reflection about the border; where that meets unknown depth, along the line through
+    the last two pixels, which is more at the mercy of noise.
+    """
     for array in (padded[margin:-margin].T, padded):
         inner = array[margin:-margin]
         reach = min(margin, len(inner) - 1)
+        steps = np.arange(1, reach + 1)[:, None]
         for border, edge, mirrored in (
                 (array[:margin][::-1], inner[0], inner[1:reach + 1]),
                 (array[-margin:], inner[-1], inner[-2:-reach - 2:-1])):
-            beyond = 2 * edge.astype(np.int32) - mirrored
-            border[:reach] = np.clip(beyond, 0, _LARGEST)
             border[reach:] = edge
+            if not reach:
+                continue
+            twice = edge + edge  # at most 65534, and never less than what is taken from it
+            np.subtract(np.maximum(twice, mirrored), mirrored, out=border[:reach])
+            if not mirrored.all():
+                unknown = mirrored == 0
+                near, next_to = edge.astype(np.int32), mirrored[0].astype(np.int32)
+                slope = np.where(next_to > 0, near - next_to, 0)
+                line = np.clip(near + steps * slope, 0, _LARGEST)
+                border[:reach][unknown] = line[unknown]

@@ -18,16 +18,6 @@ def flying(depth: np.ndarray) -> np.ndarray:
     return FlyingPixels().find(depth.astype(np.float32)) > 0
 
 
-def assert_flat(plane: np.ndarray) -> None:
-    """No pixel flies but in slivers, few pixels wide between the image's border and no depth."""
-    found = flying(plane) & np.isfinite(plane)
-    assert np.count_nonzero(found) <= 10
-    rows, columns = np.nonzero(found)
-    to_border = np.minimum(np.minimum(rows, CAMERA.height - 1 - rows),
-                           np.minimum(columns, CAMERA.width - 1 - columns))
-    assert (to_border < 4).all()
-
-
 def ramp(near: float, far: float, width: int) -> np.ndarray:
     """A near surface on the left, a far one on the right, ``width`` pixels between them."""
     depth = np.full(SIZE, near, np.float32)
@@ -45,7 +35,7 @@ def test_no_floor_flies_however_grazing(height: float, pitch: float, roll: float
     depth[depth > 300] = np.nan
     # A test of the jump between neighbours would take these.
     assert (depth[:-4] > 1.2 * depth[4:]).any()
-    assert_flat(depth)
+    assert not flying(depth)[np.isfinite(depth)].any()
 
 
 @pytest.mark.parametrize('normal', [(0.9, 0.0, 0.1), (-0.95, 0.1, 0.05), (0.4, -0.85, 0.1)])
@@ -53,7 +43,7 @@ def test_no_wall_flies_however_slanted(normal: tuple[float, float, float]):
     x, y = CAMERA.ray_slopes()
     facing = normal[0] * x[None] + normal[1] * y[:, None] + normal[2]
     depth = np.where(facing > 0.02, 0.8 / np.maximum(facing, 0.02), np.nan)
-    assert_flat(depth)
+    assert not flying(depth)[np.isfinite(depth)].any()
 
 
 @pytest.mark.parametrize('turned', [False, True])
