@@ -157,11 +157,13 @@ def _lower_products(trt: Any, network: Any, precision: str) -> object:
     for layer in layers:
         for index, tensor in _inputs(layer):
             readers.setdefault(tensor.name, []).append((layer, index))
+    # TensorRT for RTX 1.7 has no deconvolution in bfloat16, and says so only when it builds.
+    lowered = set(_PRODUCTS) - ({'DECONVOLUTION'} if precision == 'bf16' else set())
     kept = []
     for layer in layers:
         output = layer.get_output(0)
         inputs = list(_inputs(layer))
-        if (_kind(layer) not in _PRODUCTS or output.dtype != trt.float32
+        if (_kind(layer) not in lowered or output.dtype != trt.float32
                 or output.is_network_output or quantised & {t.name for _, t in inputs}):
             continue
         kept.append(_lower_weights(trt, layer, lower))
@@ -182,9 +184,7 @@ def _lower_weights(trt: Any, layer: Any, lower: Any) -> object:
                        'DECONVOLUTION': trt.IDeconvolutionLayer}[_kind(layer)]
     for name in ('kernel', 'bias'):
         values = getattr(layer, name)
-        if isinstance(values, np.ndarray) and not values.size:
-            setattr(layer, name, trt.Weights(lower))
-        elif isinstance(values, np.ndarray):
+        if isinstance(values, np.ndarray) and values.size:  # else a tensor, or none
             weights, array = _as(trt, values, lower)
             kept.append(array)
             setattr(layer, name, weights)
