@@ -8,12 +8,14 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from dense_perception.cli.command import CommandError
 from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile, ModelFileError, list_shipped
 
+COUNTED = Path(__file__).resolve().parents[1] / 'assets' / 'variants.json'
 _COLUMNS = ('name', 'task', 'size', 'paper')
 _NO_VARIANTS = 'not listed, torch or timm is not installed (models extra)'
 
@@ -117,18 +119,32 @@ def _of_card(card: ModelCard) -> dict[str, Any]:
     return {'name': card.name, 'system': card.system, 'task': '+'.join(card.tasks),
             'size': f'{card.input_width}x{card.input_height}', 'input': spec,
             'depth_convention': card.depth_convention, 'licence': card.licence, 'paper': '',
-            'params': None, 'gmacs': None}
+            'params': None, 'gmacs': None, 'gmacs_attention': None}
 
 
 def _costs(variant: str, options: Any = None, size: tuple[int, int] | None = None,
            ) -> dict[str, Any]:
     """Parameters (exact) and GMACs at ``size`` (height, width) or the variant's own."""
+    if not options and size is None and variant in (counted := _counted()):
+        return counted[variant]
+    return count(variant, options, size)
+
+
+def count(variant: str, options: Any = None, size: tuple[int, int] | None = None,
+          ) -> dict[str, Any]:
+    """The same, counted and not looked up."""
     from dense_perception.models import model_entry
     from dense_perception.models.complexity import complexity, meta_model
     spec = model_entry(variant).input
     costs = complexity(meta_model(variant, **(options or {})),
                        *(size or (spec.height, spec.width)))
-    return {'params': costs.params, 'gmacs': round(costs.macs / 1e9, 3)}
+    return {'params': costs.params, 'gmacs': round(costs.macs / 1e9, 3),
+            'gmacs_attention': round(costs.attention_macs / 1e9, 3)}
+
+
+def _counted() -> dict[str, dict[str, Any]]:
+    """What ``scripts/count_variants.py`` counted; to count all of them again takes a minute."""
+    return json.loads(COUNTED.read_text(encoding='utf-8')) if COUNTED.exists() else {}
 
 
 def _registry() -> Any:

@@ -15,14 +15,18 @@ from dense_perception.models.registry import create_model
 class Complexity:
     """Costs of one image of ``height`` x ``width``.
 
-    ``params``: numbers in the model as it is built for inference, without classification head and
-    auxiliary heads of training. ``macs``: multiply-adds of its matrix products, convolutions and
-    attention, which papers call FLOPs; normalisations, activations, resizing and the position
-    embedding's interpolation are not counted. ``outputs``: shapes by name.
+    ``params``: numbers in the model as it is registered, without the encoder's classification
+    head; DPT's auxiliary segmentation head belongs to its checkpoints and counts. ``macs``:
+    multiply-adds of matrix products, convolutions and attention, which papers call FLOPs;
+    normalisations, activations, resizing and the position embedding's interpolation are not
+    counted. ``attention_macs``: those of them that multiply activations with each other; some
+    published counts leave them out, as torch's counter does for a ViT on a CPU. ``outputs``:
+    shapes by name.
     """
 
     params: int
     macs: int
+    attention_macs: int
     height: int
     width: int
     outputs: dict[str, tuple[int, ...]]
@@ -47,8 +51,11 @@ def complexity(model: nn.Module, height: int, width: int) -> Complexity:
                         dtype=weight.dtype)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         outputs = model(image)
+    # Without storage, attention is taken apart into batched products; nothing else uses them.
+    products = counter.get_flop_counts()['Global'].get(torch.ops.aten.bmm, 0)
     return Complexity(
-        sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2, height, width,
+        sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2, products // 2,
+        height, width,
         {name: tuple(value.shape) for name, value in outputs.items()})
 
 

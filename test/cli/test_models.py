@@ -87,3 +87,18 @@ def test_a_robot_without_torch_lists_what_it_can_run():
     assert json.loads(info.stdout)['card']['name'] == 'xnet_small' and info.stderr == ''
     unknown = on_a_robot('info', 'xnet_large')
     assert unknown.returncode == 1 and 'models extra' in unknown.stderr
+
+
+def test_looked_up_figures_are_those_of_the_models():
+    """All names and parameters; multiply-adds of a few, which take longer to count."""
+    pytest.importorskip('torch', reason='variants need torch')
+    from dense_perception.cli.models import COUNTED, count
+    from dense_perception.models import list_models
+    from dense_perception.models.complexity import meta_model
+    looked_up = json.loads(COUNTED.read_text())
+    hint = 'run scripts/count_variants.py'
+    assert sorted(looked_up) == list_models(), hint
+    for name, costs in looked_up.items():
+        assert costs['params'] == sum(p.numel() for p in meta_model(name).parameters()), hint
+    for name in ('xnet_small', 'dpt_base', 'depth_anything_v2_small', 'xnet_ladder_fpn'):
+        assert looked_up[name] == count(name), hint
