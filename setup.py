@@ -56,6 +56,7 @@ setup(
             'image_source = dense_perception.nodes.image_source:main',
             'multi_camera = dense_perception.nodes.multi_camera:main',
             'perception = dense_perception.nodes.perception:main',
+            'point_cloud = dense_perception.nodes.point_cloud:main',
         ],
     },
     zip_safe=False,

@@ -63,7 +63,8 @@ def test_every_console_script_can_be_called(wheel: zipfile.ZipFile) -> None:
     parser = ConfigParser()
     parser.read_string(wheel.read(name).decode())
     scripts = dict(parser['console_scripts'])
-    assert scripts.keys() == {'dense-perception', 'image_source', 'multi_camera', 'perception'}
+    assert scripts.keys() == {'dense-perception', 'image_source', 'multi_camera', 'perception',
+                              'point_cloud'}
     for target in scripts.values():
         module, _, function = target.partition(':')
         assert callable(getattr(importlib.import_module(module), function))

@@ -196,7 +196,6 @@ class PerceptionNode:
     def _describe(self) -> tuple[str, Mapping[str, str]]:
         self._check_graph()
         stream = self._stream
-        counts = self._statistics.counts()
         values = {'state': self.node.state, 'enabled': str(self._enabled).lower()}
         fine = self.node.state
         if stream is not None:
@@ -211,13 +210,7 @@ class PerceptionNode:
             fine = 'paused by the service enable' if not self._enabled else (
                 'running' if stream and stream.listening
                 else 'idle: nobody subscribes to an output')
-        values |= {
-            'frames_in': str(counts.frames_in), 'frames_out': str(counts.frames_out),
-            'dropped': str(counts.dropped), 'refused': str(counts.refused),
-            'last_refusal': self._statistics.last_refusal}
-        for name, (p50, p95) in self._statistics.percentiles().items():
-            values |= {f'{name}_ms_p50': f'{p50:.2f}', f'{name}_ms_p95': f'{p95:.2f}'}
-        return fine, values
+        return fine, values | self._statistics.describe()
 
     def _check_graph(self) -> None:
         mine = self.node.get_name(), self.node.get_namespace()

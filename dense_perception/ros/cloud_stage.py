@@ -104,20 +104,20 @@ class CloudStage:
                             settings) if wants.split else None
         return Judgement(flying, keep, kinds)
 
-    def build(self, judgement: Judgement, shown: Prediction, image: np.ndarray,
+    def build(self, judgement: Judgement, shown: Prediction, image: np.ndarray | None,
               intrinsics: Intrinsics | None, wants: Wants, settings: CloudSettings) -> Clouds:
         """Build the wanted clouds.
 
         :param shown: the prediction at output size.
-        :param image: uint8 (H, W, 3) RGB at output size.
+        :param image: uint8 (H, W, 3) RGB at output size; None: points without colour.
         :param intrinsics: of an image of any size with its view.
         """
-        if judgement.keep is None or intrinsics is None:
+        if judgement.keep is None or intrinsics is None or shown.depth is None:
             return Clouds()
         kinds, failed = judgement.kinds, wants.split and judgement.kinds is None
         if failed and not wants.points:
             return Clouds(split_failed=True)
-        size, step = image.shape[:2], settings.stride
+        size, step = shown.depth.shape, settings.stride
         keep, kinds = (resized(array, size) for array in (judgement.keep, kinds))
         depth, keep, kinds, labels, confidence, normals, rgb = (
             array if array is None or step == 1

@@ -86,6 +86,16 @@ class Statistics:
         return {name: tuple(float(q) for q in np.percentile(v, (50, 95)))
                 for name, v in values.items() if v}
 
+    def describe(self) -> dict[str, str]:
+        """Diagnostics values: counts, the last refusal, ``<timing>_ms_p50`` and ``_p95``."""
+        counts = self.counts()
+        values = {'frames_in': str(counts.frames_in), 'frames_out': str(counts.frames_out),
+                  'dropped': str(counts.dropped), 'refused': str(counts.refused),
+                  'last_refusal': self.last_refusal}
+        for name, (p50, p95) in self.percentiles().items():
+            values |= {f'{name}_ms_p50': f'{p50:.2f}', f'{name}_ms_p95': f'{p95:.2f}'}
+        return values
+
     def _counts(self) -> Counts:
         return Counts(self._in, self._out, self._dropped() + self._discarded,
                       self._refused)

@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dense_perception.nodes import image_source_node, multi_camera_node, perception_node
+from dense_perception.nodes import (
+    image_source_node,
+    multi_camera_node,
+    perception_node,
+    point_cloud_node,
+)
 from dense_perception.ros import conditions, dds
 from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.parameters import Declaration
@@ -76,7 +81,8 @@ def test_limits_have_reasons(declaration: Declaration, good: object, bad: object
     assert re.match(rf'a is "?{bad}"?, it must be', declaration.problem(bad))
 
 
-@pytest.mark.parametrize('node', [perception_node, image_source_node, multi_camera_node])
+@pytest.mark.parametrize('node', [
+    perception_node, image_source_node, multi_camera_node, point_cloud_node])
 def test_parameter_file_has_every_default(node):
     name = node.__name__.rpartition('.')[2].removesuffix('_node')
     document = yaml.safe_load((ROOT / 'config' / f'{name}.yaml').read_text())
