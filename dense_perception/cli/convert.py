@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +66,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _converted(args: argparse.Namespace, sizes: dict[str, Any]) -> Converted:
-    from dataclasses import replace
-
     from dense_perception.export.cards import sized
     from dense_perception.export.convert import assemble, convert
     parts = {part: value for part in ('encoder', 'decoder')

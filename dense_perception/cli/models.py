@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import json
 import sys
@@ -96,11 +97,12 @@ def _info(model: str) -> dict[str, Any]:
         except ValueError as unknown:
             raise CommandError(f'{error}; and {unknown}') from None
     card = found.card
-    registry = _registry()
-    known = registry is not None and card.variant in registry.list_models()
-    return {'file': str(found.path), 'sha256': found.sha256,
-            **(_costs(card.variant, card.options, card.input_size) if known else {}),
-            'card': asdict(card)}
+    costs = {}
+    if (registry := _registry()) and card.variant in registry.list_models():
+        # Without what an older or newer release called otherwise, the card says enough.
+        with contextlib.suppress(TypeError, ValueError):
+            costs = _costs(card.variant, card.options, card.input_size)
+    return {'file': str(found.path), 'sha256': found.sha256, **costs, 'card': asdict(card)}
 
 
 def _described(entry: Any) -> dict[str, Any]:

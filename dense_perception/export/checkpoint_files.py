@@ -164,11 +164,13 @@ def _download(name: str) -> Path:
         raise CheckpointError(f'"{name}" is no file or folder here; to look for it on the hub '
                               'needs "pip install huggingface_hub"') from None
     try:
-        folder = Path(snapshot_download(name, allow_patterns=['*.json', README, '*.safetensors']))
-        if not any(folder.glob(f'*{SAFETENSORS}')):
-            # Large repositories have the weights twice; the pickles only where there is no other.
+        # Repositories have the weights twice; the pickles are fetched where there is no other.
+        for endings in ((SAFETENSORS,), PICKLES):
             folder = Path(snapshot_download(
-                name, allow_patterns=['*.json', README, *(f'*{end}' for end in PICKLES)]))
+                name, allow_patterns=['*.json', README, *(f'*{end}' for end in endings)],
+                ignore_patterns=['*/*']))  # other formats lie in folders
+            if any(folder.glob(f'*{SAFETENSORS}')):
+                break
     except (OSError, ValueError, HfHubHTTPError) as error:
         reason = str(error).strip().replace('\n', ' ')
         raise CheckpointError(f'"{name}" is no file or folder here, and could not be fetched from '

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.plane_model import plane_card, plane_graph, save_model
 
 from dense_perception.cli.main import main
 
@@ -62,6 +63,14 @@ def test_info_of_a_file_has_its_card_and_its_costs(capsys: pytest.CaptureFixture
     assert found['params'] > 4_000_000 and found['gmacs'] == pytest.approx(1.05, abs=0.01)
     text = output(capsys, 'info', 'xnet_small')
     assert 'classes: ground, wall' in text and 'abs_rel' in text
+
+
+def test_info_of_a_file_with_options_of_another_release(tmp_path: Path,
+                                                        capsys: pytest.CaptureFixture[str]):
+    card = plane_card(variant='xnet_small', options={'of_another_release': 1})
+    path = save_model(tmp_path / 'other.onnx', plane_graph(64, 80), card.to_json())
+    found = json.loads(output(capsys, 'info', str(path), '--json'))
+    assert found['card']['options'] == {'of_another_release': 1} and 'params' not in found
 
 
 def test_info_of_a_variant_has_what_the_registry_says(capsys: pytest.CaptureFixture[str]):
