@@ -112,6 +112,33 @@ def test_a_hub_folder_decides_preprocessing_range_and_licence(hugging_face, tmp_
     assert len(load_file(out / 'weights.safetensors')) == 238
 
 
+def test_a_folder_that_transformers_saved_in_shards(tmp_path, capsys):
+    transformers = pytest.importorskip('transformers', reason='transformers writes the folder')
+    dinov2 = transformers.Dinov2Config(
+        image_size=518, hidden_size=384, num_attention_heads=6, num_hidden_layers=12,
+        patch_size=14, out_indices=[3, 6, 9, 12], reshape_hidden_states=False)
+    theirs = transformers.DepthAnythingForDepthEstimation(transformers.DepthAnythingConfig(
+        backbone_config=dinov2, reassemble_hidden_size=384, fusion_hidden_size=64,
+        neck_hidden_sizes=[48, 96, 192, 384], depth_estimation_type='metric', max_depth=20))
+    folder, out = tmp_path / 'saved', tmp_path / 'weights'
+    theirs.save_pretrained(folder, max_shard_size='40MB')
+    transformers.DPTImageProcessor(
+        size={'height': 518, 'width': 518}, keep_aspect_ratio=True, ensure_multiple_of=14,
+        resample=3).save_pretrained(folder)
+    assert (folder / 'model.safetensors.index.json').is_file()
+    assert convert(folder, '--out', out) == 0
+    assert '0 keys missing, 0 unexpected' in capsys.readouterr().out
+    model, card = load_weights(out)
+    assert card.variant == 'depth_anything_v2_metric_indoor_small'
+    assert (card.resize, card.interpolation, card.mean) == ('minimal', 'cubic', (0.5, 0.5, 0.5))
+    assert torch.equal(model.depth_head.conv1.weight, theirs.head.conv1.weight)
+    for part, ours in zip(('query', 'key', 'value'),
+                          model.encoder.body.blocks[4].attn.qkv.weight.chunk(3), strict=True):
+        names = [key for key in theirs.state_dict() if 'layer.4.attention' in key
+                 and key.endswith((f'{part}.weight', f'{part[0]}_proj.weight'))]
+        assert torch.equal(ours, theirs.state_dict()[names[0]])
+
+
 def test_a_half_precision_segmenter_gets_its_classes(tmp_path):
     variant = 'dpt_hybrid_ade20k'
     ours = {key: value.half() if value.is_floating_point() else value
