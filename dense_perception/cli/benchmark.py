@@ -10,6 +10,7 @@ from importlib import import_module
 
 BENCHMARKS = {
     'pipeline': 'frames per second, latency, overhead and load of the whole graph',
+    'cameras': 'several cameras in one process against a process for each',
     'cloud': 'building an organised cloud against other ways to do it',
     'rectification': 'undoing the lens of an image on its way to the network',
     'scale': 'where metres come from on a nodding camera, and how good they are',

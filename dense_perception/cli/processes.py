@@ -50,6 +50,16 @@ class NodeProcess:
         """Process id."""
         return self._process.pid
 
+    def cpu_seconds(self) -> float:
+        """Processor time until now."""
+        fields = Path(f'/proc/{self.pid}/stat').read_text().rsplit(')', 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')  # utime, stime
+
+    def resident_mb(self) -> float:
+        """Resident memory now, in 10^6 bytes."""
+        pages = int(Path(f'/proc/{self.pid}/statm').read_text().split()[1])
+        return round(pages * os.sysconf('SC_PAGE_SIZE') / 1e6, 1)
+
     @property
     def exit_code(self) -> int | None:
         """Exit code; None while it runs."""
@@ -105,7 +115,10 @@ class NodeGroup:
 
     def start(self, module: str, parameters: Mapping[str, object]) -> NodeProcess:
         """Start one node."""
-        node = NodeProcess(module, parameters, self.domain, self._log_folder / f'{module}.log')
+        log = self._log_folder / f'{module}.log'
+        if any(node.name == module for node in self.nodes):
+            log = log.with_stem(f'{module}_{len(self.nodes)}')
+        node = NodeProcess(module, parameters, self.domain, log)
         self.nodes.append(node)
         return node
 

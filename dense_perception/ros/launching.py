@@ -6,7 +6,8 @@ where a launch description is made of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,9 @@ class Argument:
     """A launch argument.
 
     ``default``: None = it must be given. ``in_share``: the default is a file of the package's
-    share folder. ``choices``: empty = any. ``parameter``: of the perception or the image source
-    node, set to the argument's value unless that is empty; ``kind`` is its type.
+    share folder. ``choices``: empty = any. ``topic``: of the node, remapped to the argument's
+    value. ``parameter``: of the node, set to the argument's value unless that is empty; ``kind``
+    is its type.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Argument:
     description: str
     choices: tuple[str, ...] = ()
     in_share: bool = False
+    topic: str = ''
     parameter: str = ''
     kind: type = str
 
@@ -45,8 +48,31 @@ XNET = replace(MODEL, default='xnet_small')
 DPT = replace(MODEL, default=None, description='Path of a DPT model file; none is shipped: '
               '"dense-perception convert <checkpoint> --export <file>" makes one.')
 CAMERA = (
-    Argument('image', 'image', 'Topic of the camera images (sensor_msgs/Image).'),
-    Argument('camera_info', 'camera_info', 'Topic of the calibration (sensor_msgs/CameraInfo).'))
+    Argument('image', 'image', 'Topic of the camera images (sensor_msgs/Image).', topic='image'),
+    Argument('camera_info', 'camera_info', 'Topic of the calibration (sensor_msgs/CameraInfo).',
+             topic='camera_info'))
+CAMERAS = (
+    Argument('cameras', None, 'Names of the cameras, as in "[front, rear]"; each is a namespace.'),
+    replace(CAMERA[0], description='Topic of the images within the namespace of each camera.'),
+    replace(CAMERA[1], description='Topic of the calibration within the namespace of each '
+            'camera.'))
+DEPTH_CAMERA = (
+    Argument('depth', 'depth/image_rect', 'Topic of the depth images (32FC1 or 16UC1).',
+             topic='depth/image_rect'),
+    Argument('camera_info', 'depth/camera_info', 'Topic of their calibration.',
+             topic='depth/camera_info'),
+    Argument('image', 'image', 'Topic of colour images of the same view.', topic='image'),
+    Argument('mask', 'segmentation/mask', 'Topic of masks of the same view.',
+             topic='segmentation/mask'),
+    Argument('use_colour', '', f'Whether the points get colours. {_BEFORE}', ('', *_BOOLEAN),
+             parameter='colour', kind=bool),
+    Argument('use_mask', '', f'Whether the points get classes. {_BEFORE}', ('', *_BOOLEAN),
+             parameter='mask', kind=bool),
+    Argument('sync_slop', '', 'Seconds by which the stamps of depth, image and mask may differ. '
+             f'{_BEFORE}', parameter='sync.slop', kind=float))
+AUTOSTART = Argument('autostart', '', 'Configure and activate at the start; false leaves that to '
+                     f'a lifecycle manager. {_BEFORE}', ('', *_BOOLEAN), parameter='autostart',
+                     kind=bool)
 MOUNT = (
     Argument('mount_height', '', f'Height of the camera above the ground in metres. {_BEFORE}',
              parameter='mount.height', kind=float),
@@ -87,7 +113,7 @@ def camera_launch(model: Argument = MODEL) -> LaunchDescription:
     :param model: the argument ``model``; a launch file may give it another default.
     """
     return _describe(
-        (namespace('the node and its topics'), *CAMERA, model, *MOUNT, *NODE, *RVIZ),
+        (namespace('the node and its topics'), *CAMERA, model, *MOUNT, AUTOSTART, *NODE, *RVIZ),
         lambda context: [*_rviz(context), _perception(context)])
 
 
@@ -96,6 +122,23 @@ def demo_launch() -> LaunchDescription:
     return _describe(
         (namespace('the nodes and their topics'), *SOURCE, MODEL, *NODE, *RVIZ),
         lambda context: [*_rviz(context), _perception(context), _image_source(context)])
+
+
+def multi_camera_launch() -> LaunchDescription:
+    """Perception for several cameras in one process; mounts are for the parameter file."""
+    return _describe(
+        (namespace('the nodes and their topics'), *CAMERAS, MODEL, AUTOSTART, *NODE),
+        lambda context: [_multi_camera(context)])
+
+
+def point_cloud_launch() -> LaunchDescription:
+    """Clouds of depth from any source."""
+    file = replace(NODE[0], default='config/point_cloud.yaml',
+                   description='Parameters of the point_cloud node.')
+    return _describe(
+        (namespace('the node and its topics'), *DEPTH_CAMERA, *MOUNT, file, *NODE[1:]),
+        lambda context: [_node(context, 'point_cloud', 'params_file', (*DEPTH_CAMERA, *MOUNT),
+                               _remappings(context, DEPTH_CAMERA))])
 
 
 def _describe(arguments: tuple[Argument, ...],
@@ -119,7 +162,19 @@ def _describe(arguments: tuple[Argument, ...],
 
 
 def _perception(context: LaunchContext) -> LaunchDescriptionEntity:
-    return _node(context, 'perception', 'params_file', (MODEL, *MOUNT), _remappings(context))
+    return _node(context, 'perception', 'params_file', (MODEL, *MOUNT, AUTOSTART),
+                 _remappings(context))
+
+
+def _multi_camera(context: LaunchContext) -> LaunchDescriptionEntity:
+    """Its values are those of every node in its process, so they cannot go by a node's name."""
+    values = context.launch_configurations
+    given = [f'cameras:={values["cameras"]}', f'use_sim_time:={values["use_sim_time"].lower()}']
+    # Quoted, because a model may be called 12.
+    given += [f'model:={json.dumps(values["model"])}'] if values['model'] else []
+    given += [f'autostart:={values["autostart"].lower()}'] if values['autostart'] else []
+    return _node(context, 'multi_camera', 'params_file', (), _remappings(context),
+                 [word for value in given for word in ('-p', value)])
 
 
 def _image_source(context: LaunchContext) -> LaunchDescriptionEntity:
@@ -127,17 +182,19 @@ def _image_source(context: LaunchContext) -> LaunchDescriptionEntity:
 
 
 def _node(context: LaunchContext, executable: str, file: str, given: tuple[Argument, ...],
-          remappings: list[tuple[str, str]]) -> LaunchDescriptionEntity:
+          remappings: list[tuple[str, str]],
+          more: Sequence[str] = ()) -> LaunchDescriptionEntity:
     from launch_ros.actions import Node
     from launch_ros.parameter_descriptions import ParameterFile
     values = context.launch_configurations
     parameters: dict[str, Any] = {'use_sim_time': _is_true(context, 'use_sim_time')}
-    parameters |= {a.parameter: _typed(a, values[a.name]) for a in given if values.get(a.name)}
+    parameters |= {a.parameter: _typed(a, values[a.name]) for a in given
+                   if a.parameter and values.get(a.name)}
     return Node(
         package=PACKAGE, executable=executable, name=executable, namespace=values['namespace'],
         output='screen', remappings=remappings,
         parameters=[ParameterFile(values[file], allow_substs=True), parameters],
-        arguments=['--ros-args', '--log-level', values['log_level']],
+        arguments=['--ros-args', '--log-level', values['log_level'], *more],
         respawn=_is_true(context, 'use_respawn'), respawn_delay=2.0)
 
 
@@ -146,15 +203,18 @@ def _typed(argument: Argument, value: str) -> Any:
     from launch_ros.parameter_descriptions import ParameterValue
     if argument.kind is str:
         return ParameterValue(value, value_type=str)
+    if argument.kind is bool:
+        return value.lower() == 'true'
     try:
         return float(value)
     except ValueError:
         raise ValueError(f'argument "{argument.name}" is "{value}", it must be a number') from None
 
 
-def _remappings(context: LaunchContext) -> list[tuple[str, str]]:
+def _remappings(context: LaunchContext,
+                topics: tuple[Argument, ...] = CAMERA) -> list[tuple[str, str]]:
     values = context.launch_configurations
-    return [(a.name, values[a.name]) for a in CAMERA if a.name in values]
+    return [(a.topic, values[a.name]) for a in topics if a.topic and a.name in values]
 
 
 def _rviz(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -143,3 +143,10 @@ def test_pipeline_benchmark_measures_a_real_graph(tmp_path: Path):
     assert set(result['arrival_ms']) == {'depth/image_rect', 'segmentation/mask', 'depth/points'}
     assert result['cpu_percent'] > 0 and result['rss_mb'] > 20
     assert set(result['stages_ms']) >= {'inference', 'publish'}
+
+
+def test_cameras_in_one_process_and_in_one_for_each(tmp_path: Path):
+    result = benchmark('cameras', '--counts', 2, '--duration', 1,
+                       '--model', write_plane_model(tmp_path / 'plane.onnx'))
+    assert [row['processes'] for row in result['rows']] == [1, 2]
+    assert all(row['fps'] > 0 and row['rss_mb'] > 0 for row in result['rows'])

@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers.launch_stand_in import Recording
 from helpers.source_tree import ROOT
 
-from dense_perception.nodes import image_source_node, perception_node
+from dense_perception.nodes import (
+    image_source_node,
+    multi_camera_node,
+    perception_node,
+    point_cloud_node,
+)
 from dense_perception.ros import dds
 
 FILES = {file.name.removesuffix('.launch.py'): file
@@ -16,10 +22,18 @@ FILES = {file.name.removesuffix('.launch.py'): file
 ON_A_CAMERA = ('dpt_depth', 'perception', 'xnet_depth', 'xnet_segmentation')
 NAV2 = {'namespace', 'params_file', 'use_sim_time', 'log_level', 'use_respawn'}
 DECLARED = {'perception': {d.name: d for d in perception_node.PARAMETERS},
-            'image_source': {d.name: d for d in image_source_node.PARAMETERS}}
+            'image_source': {d.name: d for d in image_source_node.PARAMETERS},
+            'multi_camera': {d.name: d for d in multi_camera_node.PARAMETERS},
+            'point_cloud': {d.name: d for d in point_cloud_node.PARAMETERS}}
+OTHERS = {'multi_camera', 'point_cloud'}  # their nodes are not called perception
 
 
 @pytest.fixture(params=FILES)
+def any_recording(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Recording:
+    return Recording(FILES[request.param], monkeypatch)
+
+
+@pytest.fixture(params=[name for name in FILES if name not in OTHERS])
 def recording(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Recording:
     return Recording(FILES[request.param], monkeypatch)
 
@@ -29,21 +43,21 @@ def of(name: str, monkeypatch: pytest.MonkeyPatch) -> Recording:
 
 
 def test_these_are_the_launch_files() -> None:
-    assert set(FILES) == {*ON_A_CAMERA, 'demo'}
+    assert set(FILES) == {*ON_A_CAMERA, *OTHERS, 'demo'}
 
 
-def test_every_argument_is_at_top_level_and_described(recording: Recording) -> None:
-    assert recording.arguments.keys() >= NAV2 | {'model', 'rviz'}
-    for options in recording.arguments.values():
+def test_every_argument_is_at_top_level_and_described(any_recording: Recording) -> None:
+    assert any_recording.arguments.keys() >= NAV2
+    for options in any_recording.arguments.values():
         assert options['description'].endswith('.')
         assert options['choices'] is None or options['default_value'] in options['choices']
 
 
-def test_only_dpt_needs_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_these_need_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = {(name, argument) for name in FILES
               for argument, options in of(name, monkeypatch).arguments.items()
               if options['default_value'] is None}
-    assert needed == {('dpt_depth', 'model')}
+    assert needed == {('dpt_depth', 'model'), ('multi_camera', 'cameras')}
     hint = of('dpt_depth', monkeypatch).arguments['model']['description']
     assert 'dense-perception convert' in hint
 
@@ -102,10 +116,10 @@ def test_a_length_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) 
         of('perception', monkeypatch).nodes(mount_height='high')
 
 
-def test_the_profile_is_set_before_any_node(recording: Recording) -> None:
-    kinds = [entity.kind for entity in recording.entities]
+def test_the_profile_is_set_before_any_node(any_recording: Recording) -> None:
+    kinds = [entity.kind for entity in any_recording.entities]
     assert kinds[-2:] == ['SetEnvironmentVariable', 'OpaqueFunction']
-    name, value = recording.entities[-2].args
+    name, value = any_recording.entities[-2].args
     assert name == value.args[0] == dds.PROFILE_VARIABLE
     assert value.options == {'default_value': str(dds.PROFILE)}
 
@@ -117,3 +131,37 @@ def test_rviz_comes_first_and_only_when_asked_for(recording: Recording) -> None:
     assert nodes['rviz']['arguments'] == ['-d', 'config/dense_perception.rviz', '-f', 'base_link']
     assert nodes['rviz']['remappings'] == nodes['perception']['remappings']
     assert nodes['rviz']['namespace'] == 'a'
+
+
+def test_a_lifecycle_manager_may_start_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, values = of('perception', monkeypatch).nodes(autostart='false')['perception']['parameters']
+    assert values['autostart'] is False
+
+
+def test_values_of_several_cameras_reach_every_node_of_the_process(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a command line that ROS understands, a model called 12 included."""
+    node = of('multi_camera', monkeypatch).nodes(
+        cameras='[front, rear]', model='12', image='image_raw', use_sim_time='True',
+        autostart='false')['multi_camera']
+    words = node['arguments']
+    given = dict(w.split(':=') for w, flag in zip(words[1:], words) if flag == '-p')
+    read = {name: yaml.safe_load(value) for name, value in given.items()}
+    assert read == {'cameras': ['front', 'rear'], 'model': '12', 'use_sim_time': True,
+                    'autostart': False}
+    assert dict(node['remappings'])['image'] == 'image_raw'
+    assert set(node['parameters'][1]) == {'use_sim_time'}
+
+
+def test_the_point_cloud_takes_any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = of('point_cloud', monkeypatch).nodes(
+        depth='/camera/depth/image_raw', camera_info='/camera/depth/camera_info',
+        use_colour='false', sync_slop='0.02', mount_height='0.5')['point_cloud']
+    assert dict(node['remappings']) == {
+        'depth/image_rect': '/camera/depth/image_raw', 'image': 'image',
+        'depth/camera_info': '/camera/depth/camera_info', 'segmentation/mask': 'segmentation/mask'}
+    file, values = node['parameters']
+    assert file.args == ('config/point_cloud.yaml',)
+    assert values == {'use_sim_time': False, 'colour': False, 'sync.slop': 0.02,
+                      'mount.height': 0.5}
+    assert values.keys() - {'use_sim_time'} <= DECLARED['point_cloud'].keys()

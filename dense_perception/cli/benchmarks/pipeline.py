@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from dense_perception.cli import observer as topics
 from dense_perception.cli.command import CommandError
 from dense_perception.cli.observer import Observer
-from dense_perception.cli.processes import NodeGroup, NodeProcess, free_domain
+from dense_perception.cli.processes import NodeGroup, free_domain
 from dense_perception.cli.summary import timing
 
 _LISTENED = (topics.DEPTH, topics.RELATIVE, topics.MASK, topics.CLOUD)
@@ -50,13 +49,13 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                                      'width': width, 'height': height})
         # The first frames pay for caches, pages and connections.
         group.wait_for('20 frames', lambda: len(observer.frames) >= 20, observer.spin)
-        before = _cpu_seconds(perception), time.monotonic()
+        before = perception.cpu_seconds(), time.monotonic()
         observer.forget()
         observer.spin(args.duration)
         group.check()
-        cpu, seconds = _cpu_seconds(perception) - before[0], time.monotonic() - before[1]
+        cpu, seconds = perception.cpu_seconds() - before[0], time.monotonic() - before[1]
         return _result(observer, args) | {'cpu_percent': round(100 * cpu / seconds, 1),
-                                          'rss_mb': _resident_mb(perception)}
+                                          'rss_mb': perception.resident_mb()}
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -91,13 +90,3 @@ def _flat(result: dict[str, Any], prefix: str = '') -> list[tuple[str, Any]]:
         else:
             pairs.append((prefix + name, value))
     return pairs
-
-
-def _cpu_seconds(node: NodeProcess) -> float:
-    fields = Path(f'/proc/{node.pid}/stat').read_text().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')  # utime, stime
-
-
-def _resident_mb(node: NodeProcess) -> float:
-    pages = int(Path(f'/proc/{node.pid}/statm').read_text().split()[1])
-    return round(pages * os.sysconf('SC_PAGE_SIZE') / 1e6, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from dense_perception.cli import observer as topics
 from dense_perception.cli.observer import Observer
-from dense_perception.cli.processes import NodeGroup, NodeProcess, free_domain
+from dense_perception.cli.processes import NodeGroup, free_domain
 from dense_perception.inference.backends import BACKENDS
 
 
@@ -62,12 +61,7 @@ def _start(group: NodeGroup, observer: Observer,
     begin = time.monotonic()
     node = group.start('perception', {'model': args.model, 'backend': args.backend})
     group.wait_for('frame', lambda: observer.frames, observer.spin)
-    first, cpu = observer.frames[0], _cpu_seconds(node)
+    first, cpu = observer.frames[0], node.cpu_seconds()
     node.stop()
     observer.spin(0.5)  # what is still on its way must not count for the next start
     return first.received - begin, cpu, first.backend
-
-
-def _cpu_seconds(node: NodeProcess) -> float:
-    fields = Path(f'/proc/{node.pid}/stat').read_text().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')  # utime, stime
