@@ -17,7 +17,7 @@ from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile, ModelFileError, list_shipped
 
 COUNTED = Path(__file__).resolve().parents[1] / 'assets' / 'variants.json'
-_COLUMNS = ('name', 'task', 'size', 'paper')
+_HEADINGS = ('name', 'task', 'size', 'parameters', 'GMACs', 'paper')
 _NO_VARIANTS = 'not listed, torch or timm is not installed (models extra)'
 
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_list(text: str) -> None:
-    """Names and facts that need no model to be built."""
+    """Names, and facts that need no model to be built."""
     print('shipped model files:')
     for name in _matching(list_shipped(), text):
         print(f'  {name}')
@@ -55,13 +55,19 @@ def _print_list(text: str) -> None:
     if registry is None:
         print(f'variants: {_NO_VARIANTS}')
         return
-    rows = [_described(registry.model_entry(name))
-            for name in _matching(registry.list_models(), text)]
-    table = [[str(row[column]) for column in _COLUMNS] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table)] if table else []
-    print('variants (parameters and GMACs: --json, or "models info NAME"):')
-    for row in table:
+    counted = _counted()
+    rows = [_HEADINGS, *(_row(registry.model_entry(name), counted.get(name))
+                         for name in _matching(registry.list_models(), text))]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    print('variants:')
+    for row in rows:
         print('  ' + '  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def _row(entry: Any, counted: dict[str, Any] | None) -> tuple[str, ...]:
+    known = _described(entry)
+    costs = (f'{counted["params"]:,}', f'{counted["gmacs"]:.1f}') if counted else ('-', '-')
+    return known['name'], known['task'], known['size'], *costs, known['paper']
 
 
 def _objects(text: str) -> list[dict[str, Any]]:

@@ -53,7 +53,8 @@ def test_the_plain_list_filters_both_sections(capsys: pytest.CaptureFixture[str]
     assert everything.count('xnet_small') == 2 and TINY_PAIR in everything
     filtered = output(capsys, 'list', 'convnext_tiny_convnext_tiny')
     assert 'xnet_small' not in filtered and TINY_PAIR in filtered
-    assert output(capsys, 'list', 'nothing').count('\n') == 2
+    assert '66,413,953' in filtered and '12.0' in filtered
+    assert output(capsys, 'list', 'nothing').count('\n') == 3
 
 
 def test_info_of_a_file_has_its_card_and_its_costs(capsys: pytest.CaptureFixture[str]):
