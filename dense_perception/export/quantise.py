@@ -74,6 +74,7 @@ def quantise(model: ModelFile, inputs: Iterable[dict[str, np.ndarray]], path: Pa
         extra = {'ActivationSymmetric': True, 'WeightSymmetric': True, 'QuantizeBias': False}
         if percentile is not None:
             extra['CalibPercentile'] = percentile
+        level = logging.getLogger().level
         logging.getLogger().setLevel(logging.ERROR)  # its advice to run its own optimiser first
         try:
             quantize_static(
@@ -83,6 +84,8 @@ def quantise(model: ModelFile, inputs: Iterable[dict[str, np.ndarray]], path: Pa
                 extra_options=extra)
         except Exception as error:  # it raises whatever comes to it
             raise QuantiseError(f'onnxruntime cannot quantise {model.path}: {error!r}') from None
+        finally:
+            logging.getLogger().setLevel(level)
         result = onnx.load(small)
         card = replace(model.card, name=name)
         del result.metadata_props[:]
