@@ -20,7 +20,7 @@ from dense_perception.models.inputs import InputSpec
 NEAREST = 1e-3
 """Metres; the least depth of the NYU Depth V2 and KITTI benchmarks."""
 
-_CONVENTIONS = {'sigmoid': 'metric', 'exp': 'metric', 'log_height': 'metric',
+_CONVENTIONS = {'sigmoid': 'metric', 'log_height': 'metric',
                 'metric_inverse': 'metric', 'inverse': 'inverse_affine'}
 
 # Output of a network -> what the graph makes of it, and the task that it is.
