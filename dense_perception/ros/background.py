@@ -12,8 +12,8 @@ T = TypeVar('T')
 _LOOK_AGAIN_S = 0.002
 
 
-def in_background(job: Callable[[], T]) -> Future[T]:
-    """Start a job in a thread of its own, which does not keep the process alive."""
+def deferred(job: Callable[[], T]) -> tuple[Future[T], Callable[[], None]]:
+    """A job's future, and what runs the job; its exception is the future's."""
     future: Future[T] = Future()
 
     def run() -> None:
@@ -22,6 +22,12 @@ def in_background(job: Callable[[], T]) -> Future[T]:
         except Exception as error:
             future.set_exception(error)
 
+    return future, run
+
+
+def in_background(job: Callable[[], T]) -> Future[T]:
+    """Start a job in a thread of its own, which does not keep the process alive."""
+    future, run = deferred(job)
     threading.Thread(target=run, name='background', daemon=True).start()
     return future
 

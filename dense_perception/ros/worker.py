@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from dense_perception.ros.background import deferred
 from dense_perception.ros.mailbox import Mailbox
 
 T = TypeVar('T')
@@ -42,14 +43,7 @@ class Worker:
 
     def submit(self, job: Callable[[], T]) -> Future[T]:
         """Run a job in the worker's thread; its exception is the future's."""
-        future: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(job())
-            except Exception as error:
-                future.set_exception(error)
-
+        future, run = deferred(job)
         with self._changed:
             self._jobs.append(run)
             self._changed.notify()

@@ -119,7 +119,6 @@ class Recipe:
     seed: int = 0
     save_every: int = 500
     validate_every: int = 0
-    notes: str = ''
 
     @property
     def total_steps(self) -> int:

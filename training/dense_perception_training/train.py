@@ -27,7 +27,7 @@ from dense_perception_training.starting import make_fabric
 from dense_perception_training.transforms import TransformError
 
 RECIPE = 'recipe.yaml'
-_MAY_CHANGE = ('save_every', 'validate_every', 'validation', 'validation_frames', 'notes')
+_MAY_CHANGE = ('save_every', 'validate_every', 'validation', 'validation_frames')
 
 
 def keep_recipe(recipe: Recipe, run: Path) -> None:

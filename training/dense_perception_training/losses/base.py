@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
+
+from dense_perception_training.named import Named
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -23,18 +24,8 @@ class LossError(ValueError):
     """A loss that does not exist, has no such option, or misses what it compares."""
 
 
-LOSSES: dict[str, type] = {}
-"""Name in a recipe -> class."""
-
-Class = TypeVar('Class', bound=type)
-
-
-def register_loss(name: str):
-    """Decorator: make a loss known to recipes under ``name``."""
-    def register(cls: Class) -> Class:
-        LOSSES[name] = cls
-        return cls
-    return register
+_NAMED = Named('loss', LossError)
+LOSSES, register_loss = _NAMED.classes, _NAMED.register
 
 
 def make_loss(name: str, **options: Any) -> Loss:
@@ -42,15 +33,7 @@ def make_loss(name: str, **options: Any) -> Loss:
 
     :raises LossError: there is no such loss or option; the message says which there are.
     """
-    if name not in LOSSES:
-        near = difflib.get_close_matches(name, LOSSES, n=3, cutoff=0.4) or sorted(LOSSES)
-        raise LossError(f'unknown loss "{name}"; did you mean {" or ".join(near)}?')
-    known = [f.name for f in fields(LOSSES[name])]
-    for option in options:
-        if option not in known:
-            raise LossError(f'loss "{name}" has no option "{option}"; it has '
-                            f'{", ".join(known) or "none"}')
-    return LOSSES[name](**options)
+    return _NAMED.make(name, **options)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from dense_perception.inference.card import UNLABELLED
+from dense_perception_training.named import Named
 from dense_perception_training.sample import Sample
 
 
@@ -28,42 +28,19 @@ class TransformError(ValueError):
     """A transform that does not exist, has no such option, or cannot work on this sample."""
 
 
-TRANSFORMS: dict[str, type] = {}
-"""Name in a recipe -> class."""
+_NAMED = Named('transform', TransformError)
+TRANSFORMS, register_transform = _NAMED.classes, _NAMED.register
 
 UNKNOWN: dict[str, float] = {'image': 0, 'alpha': np.nan, 'depth': np.nan, 'labels': UNLABELLED,
                              'normals': np.nan}
 """What stands where a map has no value."""
-
-Class = TypeVar('Class', bound=type)
-
-
-def register_transform(name: str) -> Callable[[Class], Class]:
-    """Decorator: make a transform known to recipes under ``name``."""
-    def register(cls: Class) -> Class:
-        TRANSFORMS[name] = cls
-        return cls
-    return register
-
 
 def make_transform(name: str, **options: Any) -> Transform:
     """A transform by its name in a recipe.
 
     :raises TransformError: there is no such transform or option; the message says which there are.
     """
-    if name not in TRANSFORMS:
-        near = difflib.get_close_matches(name, TRANSFORMS, n=3, cutoff=0.4) or sorted(TRANSFORMS)
-        raise TransformError(f'unknown transform "{name}"; did you mean {" or ".join(near)}?')
-    known = [f.name for f in fields(TRANSFORMS[name])]
-    for option in options:
-        if option not in known:
-            raise TransformError(f'transform "{name}" has no option "{option}"; it has '
-                                 f'{", ".join(known) or "none"}')
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    try:
-        return TRANSFORMS[name](**values)
-    except TypeError as error:
-        raise TransformError(f'transform "{name}": {error}') from None
+    return _NAMED.make(name, **options)
 
 
 @dataclass(frozen=True)
