@@ -42,6 +42,15 @@ class Mailbox(Generic[T]):
         """
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None, timeout)
+            return self.poll()
+
+    def poll(self) -> T | None:
+        """Take the newest item if there is one.
+
+        Unlike ``take(timeout=0)``, which lets go of the lock for a moment, this is one step with
+        what its caller does under the condition: no notification falls between the two.
+        """
+        with self._changed:
             item, self._item = self._item, None
             return item
 

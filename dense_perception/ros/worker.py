@@ -69,7 +69,7 @@ class Worker:
                 for i in range(len(self._streams)):
                     turn = (self._next + i) % len(self._streams)
                     mailbox, handle = self._streams[turn]
-                    if (item := mailbox.take(timeout=0)) is not None:
+                    if (item := mailbox.poll()) is not None:
                         self._next = turn + 1
                         return lambda: handle(item)
                 self._changed.wait()

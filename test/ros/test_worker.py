@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dense_perception.ros.mailbox import Mailbox
 from dense_perception.ros.worker import Worker
 
 PATIENCE_S = 30
@@ -49,6 +50,25 @@ def test_jobs_run_between_frames_and_may_fail():
     with pytest.raises(ZeroDivisionError):
         worker.submit(lambda: 1 // 0).result(PATIENCE_S)
     assert worker.submit(lambda: 5).result(PATIENCE_S) == 5
+    worker.close()
+
+
+def test_no_job_is_missed_while_an_idle_worker_looks_for_work(monkeypatch):
+    """Between looking into the mailboxes and falling asleep the lock is not let go."""
+    changed = threading.Condition()
+    mailbox: Mailbox[int] = Mailbox(changed)
+    monkeypatch.setattr(changed, 'wait', lambda timeout=None: pytest.fail('the lock was let go'))
+    with changed:
+        assert mailbox.poll() is None
+    mailbox.put(3)
+    assert mailbox.poll() == 3
+
+    monkeypatch.undo()
+    worker = Worker()
+    for _ in range(4):
+        worker.join(lambda frame: None)
+    for job in range(5000):
+        assert worker.submit(lambda job=job: job).result(PATIENCE_S) == job
     worker.close()
 
 
