@@ -43,6 +43,13 @@ def colour_depth(depth: np.ndarray, near: float, far: float) -> np.ndarray:
     return np.where(valid[..., None], _TURBO[index], np.array(UNKNOWN, np.uint8))
 
 
+def colour_normals(normals: np.ndarray) -> np.ndarray:
+    """Normals as colours: uint8 (H, W, 3) RGB = (n + 1) / 2 of x, y, z; unknown is grey."""
+    known = np.isfinite(normals).all(axis=-1, keepdims=True)
+    colours = np.where(known, normals, 0) * 127.5 + 127.5
+    return np.where(known, colours.round(), UNKNOWN).astype(np.uint8)
+
+
 def palette(classes: Sequence[ClassInfo]) -> np.ndarray:
     """Colour of each id: uint8 (256, 3); ids without a class are black."""
     colours = np.zeros((256, 3), np.uint8)

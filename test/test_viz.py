@@ -95,3 +95,9 @@ def test_ceilings_are_left_out_only_if_up_is_known():
         return bool((picture == (255, 0, 255)).all(-1).any())
 
     assert drawn(None) and not drawn((0.0, 1.0, 0.0))
+
+
+def test_normals_have_the_usual_colours():
+    normals = np.array([[[0, -1, 0], [1, 0, 0], [0, 0, -1], [np.nan] * 3]], np.float32)
+    assert viz.colour_normals(normals)[0].tolist() == [
+        [128, 0, 128], [255, 128, 128], [128, 128, 0], list(viz.UNKNOWN)]

@@ -20,7 +20,8 @@ from dense_perception.sources.opening import KINDS, open_source
 
 _HELP = {'abs_rel': 'mean relative error of depth', 'labels_differ': 'share of other labels',
          'unknown_differ': 'share of pixels that only one of them calls unknown',
-         'normals_degrees': 'mean angle between normals'}
+         'normals_degrees': 'mean angle between normals',
+         'alpha_mad': 'mean difference of opacity'}
 _MAX_SCANNED = 3000  # frames of a long source from which the samples are drawn
 
 
@@ -124,6 +125,7 @@ def write_report(prefix: Path | None, title: str, figures: dict[str, Any],
 def summary(figures: dict[str, Any]) -> str:
     """One line for the terminal."""
     shown = [f'{name} {figures[name]:.4f}' for name in
-             ('abs_rel', 'max_error', 'd1', 'labels_differ', 'miou', 'normals_degrees')
+             ('abs_rel', 'max_error', 'd1', 'labels_differ', 'miou', 'normals_degrees',
+              'alpha_mad')
              if name in figures]
     return f'against fp32 on {figures["images"]} images: ' + ', '.join(shown)

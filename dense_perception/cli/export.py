@@ -62,7 +62,8 @@ def write(model: object, card: ModelCard, out: Path, half_weights: bool) -> None
     beside = f' (weights in {data.name}, which belongs beside it)' if data.is_file() else ''
     agreement = {'depth': f'relative depth error {parity.depth_error:.1e}',
                  'labels': f'labels that differ {parity.labels_differ:.1e}',
-                 'normals': f'error of a normal {parity.normal_error:.1e}'}
+                 'normals': f'error of a normal {parity.normal_error:.1e}',
+                 'alpha': f'error of an opacity {parity.alpha_error:.1e}'}
     said = ', '.join(text for name, text in agreement.items() if name in card.outputs)
     print(f'{out}: {card.input_width}x{card.input_height}, {size / 1e6:.1f} MB{beside}; against '
           f'PyTorch at worst: {said}')

@@ -26,7 +26,8 @@ _CONVENTIONS = {'sigmoid': 'metric', 'log_height': 'metric',
 # Output of a network -> what the graph makes of it, and the task that it is.
 _OUTPUTS = {'depth': ((names.OUTPUT_DEPTH,), 'depth'),
             'logits': ((names.OUTPUT_LABELS, names.OUTPUT_CONFIDENCE), 'segmentation'),
-            'normals': ((names.OUTPUT_NORMALS,), 'normals')}
+            'normals': ((names.OUTPUT_NORMALS,), 'normals'),
+            'alpha': ((names.OUTPUT_ALPHA,), 'matting')}
 
 
 def card_for(variant: str, options: Mapping[str, Any] | None = None,

@@ -17,8 +17,9 @@ class DeployGraph(nn.Module):
     ``forward(image, intrinsics, gravity, camera_height)``: uint8 (B, H, W, 3) RGB, float (B, 4),
     (B, 3), (B,) as ``inference.card`` defines them (the last three only for a card with mount) ->
     ``depth`` float (B, H, W), ``labels`` uint8 (B, H, W), ``confidence`` uint8 (B, H, W),
-    ``normals`` float (B, H, W, 3), those that the card lists. The model gives ``depth``,
-    ``logits`` and ``normals`` float (B, 3, H, W), of any length.
+    ``normals`` float (B, H, W, 3), ``alpha`` float (B, H, W), those that the card lists. The
+    model gives ``depth``, ``logits``, ``normals`` float (B, 3, H, W), of any length, and
+    ``alpha``, which may leave 0..1.
     """
 
     def __init__(self, model: nn.Module, card: ModelCard) -> None:
@@ -45,6 +46,8 @@ class DeployGraph(nn.Module):
             result['depth'] = self._depth(outputs['depth'], labels, known, camera_height)
         if 'normals' in self.card.outputs:
             result['normals'] = self._normals(outputs['normals'], labels)
+        if 'alpha' in self.card.outputs:
+            result['alpha'] = outputs['alpha'].clamp(0, 1)
         if labels is not None:
             result['labels'] = labels.to(torch.uint8)
         return {name: result[name] for name in self.card.outputs}

@@ -27,19 +27,22 @@ class Parity:
     ``depth_error``: the largest error where both give depth, of metric depth relative to the
     pixel's depth, of relative and inverse depth to the map's largest value; ``depth_unknown``:
     share of pixels that only one of them calls unknown; ``labels_differ``: share of pixels with
-    different labels; ``normal_error``: largest difference of a component of a normal.
+    different labels; ``normal_error``: largest difference of a component of a normal;
+    ``alpha_error``: of an opacity.
     """
 
     depth_error: float
     depth_unknown: float
     labels_differ: float
     normal_error: float
+    alpha_error: float
 
 
 # float32: rounding only. Half-precision weights: each weight is off by up to 2^-11. Two pixels of
 # any image may have other labels: where two classes tie, rounding decides.
 _TIES = 2
-TOLERANCES = {False: Parity(1e-3, 1e-4, 1e-4, 1e-3), True: Parity(2e-2, 5e-3, 5e-3, 5e-2)}
+TOLERANCES = {False: Parity(1e-3, 1e-4, 1e-4, 1e-3, 1e-3),
+              True: Parity(2e-2, 5e-3, 5e-3, 5e-2, 2e-2)}
 
 
 def example_inputs(card: ModelCard, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -64,7 +67,7 @@ def check_parity(graph: DeployGraph, path: Path, tolerance: Parity, samples: int
     """
     backend = open_backend('onnxruntime-cpu', ModelFile.open(path), BackendOptions(threads=1))
     rng = np.random.default_rng(1)
-    worst = np.zeros(4)
+    worst = np.zeros(5)
     for sample in range(samples):
         inputs = example_inputs(graph.card, rng)
         if sample == 0 and graph.card.takes_mount:
@@ -87,7 +90,7 @@ def check_parity(graph: DeployGraph, path: Path, tolerance: Parity, samples: int
 
 def _differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray],
                  metric: bool) -> np.ndarray:
-    error = unknown = labels = normal = 0.0
+    error = unknown = labels = normal = alpha = 0.0
     if names.OUTPUT_DEPTH in ours:
         a, b = ours[names.OUTPUT_DEPTH], theirs[names.OUTPUT_DEPTH]
         both = np.isfinite(a) & np.isfinite(b)
@@ -100,4 +103,6 @@ def _differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray],
     if names.OUTPUT_NORMALS in ours:
         normal = float(np.nanmax(np.abs(ours[names.OUTPUT_NORMALS]
                                         - theirs[names.OUTPUT_NORMALS]), initial=0))
-    return np.array([error, unknown, labels, normal])
+    if names.OUTPUT_ALPHA in ours:
+        alpha = float(np.max(np.abs(ours[names.OUTPUT_ALPHA] - theirs[names.OUTPUT_ALPHA])))
+    return np.array([error, unknown, labels, normal, alpha])

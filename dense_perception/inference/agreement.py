@@ -24,6 +24,7 @@ class Limits:
     labels_differ: float = 0.02
     unknown_differ: float = 0.01
     normals_degrees: float = 2.0
+    alpha_mad: float = 0.01
 
 
 class Agreement:
@@ -58,6 +59,9 @@ class Agreement:
             cosine = np.sum(reference[names.OUTPUT_NORMALS] * candidate[names.OUTPUT_NORMALS], -1)
             angles = np.degrees(np.arccos(np.clip(cosine[np.isfinite(cosine)], -1, 1)))
             found['normals_degrees'] = float(np.mean(angles)) if angles.size else 0.0
+        if names.OUTPUT_ALPHA in reference:
+            found['alpha_mad'] = float(np.mean(np.abs(
+                reference[names.OUTPUT_ALPHA] - candidate[names.OUTPUT_ALPHA])))
         self._images.append(found)
 
     def _depth(self, a: np.ndarray, b: np.ndarray) -> dict[str, float]:

@@ -31,6 +31,7 @@ OUTPUT_DEPTH = 'depth'  # float32 (B, H, W): along z; metres if metric; NaN = un
 OUTPUT_LABELS = 'labels'  # uint8 (B, H, W): class id
 OUTPUT_CONFIDENCE = 'confidence'  # uint8 (B, H, W): round(255 * probability of the label)
 OUTPUT_NORMALS = 'normals'  # float32 (B, H, W, 3): unit vector out of the surface; NaN = unknown
+OUTPUT_ALPHA = 'alpha'  # float32 (B, H, W): opacity of the foreground, 0..1
 
 MOUNT_INPUTS = (INPUT_INTRINSICS, INPUT_GRAVITY, INPUT_CAMERA_HEIGHT)
 
@@ -121,7 +122,7 @@ class ModelCard:
                'graph')
         demand(self.mount in MOUNT_USES,
                f'mount "{self.mount}" is unknown; known: {", ".join(MOUNT_USES)}')
-        known = (OUTPUT_DEPTH, OUTPUT_LABELS, OUTPUT_CONFIDENCE, OUTPUT_NORMALS)
+        known = (OUTPUT_DEPTH, OUTPUT_LABELS, OUTPUT_CONFIDENCE, OUTPUT_NORMALS, OUTPUT_ALPHA)
         unknown = sorted(set(self.outputs) - set(known))
         demand(bool(self.outputs) and not unknown,
                f'outputs {list(self.outputs)} must be chosen from {list(known)}')

@@ -16,7 +16,8 @@ class Prediction:
     ``labels``: uint8 class ids. ``confidence``: uint8, round(255 * probability of the label).
     ``normals``: float32 (H, W, 3), unit vectors that point out of the surface, towards the camera,
     in the optical frame (x right, y down, z forward: a floor's is (0, -1, 0) for a level camera);
-    NaN where unknown. ``stage_ms``: milliseconds spent in ``resize``, ``inference``.
+    NaN where unknown. ``alpha``: float32, opacity of the foreground, 0..1. ``stage_ms``:
+    milliseconds spent in ``resize``, ``inference``.
     """
 
     depth: np.ndarray | None
@@ -24,4 +25,5 @@ class Prediction:
     confidence: np.ndarray | None
     metric: bool
     normals: np.ndarray | None = None
+    alpha: np.ndarray | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)

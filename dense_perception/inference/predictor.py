@@ -135,7 +135,7 @@ class Predictor:
         return Prediction(
             depth=output(names.OUTPUT_DEPTH), labels=output(names.OUTPUT_LABELS),
             confidence=output(names.OUTPUT_CONFIDENCE), metric=metric,
-            normals=output(names.OUTPUT_NORMALS),
+            normals=output(names.OUTPUT_NORMALS), alpha=output(names.OUTPUT_ALPHA),
             stage_ms={'resize': 1e3 * (resized - start), 'inference': 1e3 * (done - resized)})
 
     def _resize(self, image: np.ndarray, colour_order: str) -> np.ndarray:

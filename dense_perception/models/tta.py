@@ -6,8 +6,8 @@ Each wraps a model, has a model's interface, and so may wrap another of them or 
 **What is averaged.** ``depth``: its values, as the model gives them; for xNet's ``log_height``
 that is the logarithm. ``logits``: the probabilities, softmax over the classes; the result is their
 logarithm, so that a softmax gives the averaged probabilities back. ``normals``: unit vectors, and
-the mean is made one again. Depth that is only relative has another scale in every size and window:
-only :class:`FlipAverage` is of use there.
+the mean is made one again. ``alpha``: its values. Depth that is only relative has another scale in
+every size and window: only :class:`FlipAverage` is of use there.
 
 **Mount channels** are images of where the ground would be (``models.inputs``), so what mirrors,
 crops or resizes the input makes them those of the mirrored, cropped or resized camera.
@@ -29,6 +29,7 @@ Outputs = dict[str, torch.Tensor]
 # Output -> what of it is averaged, and what the mean is turned into.
 _MEANS: dict[str, tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]]] = {
     'depth': (lambda depth: depth, lambda mean: mean),
+    'alpha': (lambda alpha: alpha, lambda mean: mean),
     'logits': (lambda logits: logits.softmax(dim=1), lambda mean: mean.clamp(min=_LEAST).log()),
     'normals': (F.normalize, F.normalize)}  # over the channels
 
@@ -36,8 +37,9 @@ _MEANS: dict[str, tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]
 class _Average(nn.Module):
     """A model around a model.
 
-    ``forward``: float (B, C, H, W) -> dict with ``depth`` (B, H, W), ``logits``
-    (B, num_classes, H, W) and ``normals`` (B, 3, H, W), those that the inner model gives.
+    ``forward``: float (B, C, H, W) -> dict with ``depth`` and ``alpha`` (B, H, W),
+    ``logits`` (B, num_classes, H, W) and ``normals`` (B, 3, H, W), those that the inner model
+    gives.
 
     :param model: takes float (B, C, H, W), returns such a dict of its own input's size.
     """

@@ -149,9 +149,10 @@ class CloudStage:
         return self._split.split(depth, keep, camera, labels, mount, settings.heights)
 
 
-def resized(array: np.ndarray | None, size: tuple[int, int]) -> np.ndarray | None:
-    """An array (H, W[, C]) at another size (height, width), by nearest neighbour."""
+def resized(array: np.ndarray | None, size: tuple[int, int],
+            interpolation: int = cv2.INTER_NEAREST_EXACT) -> np.ndarray | None:
+    """An array (H, W[, C]) at another size (height, width), by nearest neighbour by default."""
+    # NEAREST_EXACT keeps pixel centres where the half-pixel rule puts them; NEAREST does not.
     if array is None or array.shape[:2] == size:
         return array
-    # NEAREST_EXACT keeps pixel centres where the half-pixel rule puts them; NEAREST does not.
-    return cv2.resize(array, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.resize(array, size[::-1], interpolation=interpolation)

@@ -12,6 +12,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import ColorRGBA, Header
 
+from dense_perception import viz
 from dense_perception.inference import card as names
 from dense_perception.ros import pictures, qos
 from dense_perception.ros.cloud_stage import Wants
@@ -24,9 +25,9 @@ DEPTH, RELATIVE, INFO, POINTS, OBSTACLES, GROUND = (
     'depth/ground')
 MILLIMETRES, COMPRESSED, COLOURED = (
     'depth/image_raw', 'depth/image_raw/compressedDepth', 'depth/coloured')
-MASK, CONFIDENCE, OVERLAY, CLASSES, LABEL_INFO = (
+MASK, CONFIDENCE, OVERLAY, CLASSES, LABEL_INFO, ALPHA = (
     'segmentation/mask', 'segmentation/confidence', 'segmentation/overlay',
-    'segmentation/classes', 'segmentation/label_info')
+    'segmentation/classes', 'segmentation/label_info', 'segmentation/alpha')
 NORMALS, NORMALS_COLOURED = 'normals/image', 'normals/coloured'
 STATUS = '~/status'
 
@@ -145,10 +146,12 @@ def topics_of(card: names.ModelCard, may_scale: bool) -> dict[str, Topic]:
         topics[OVERLAY] = Topic(Image, lambda r: overlay.paint(r.image, r.labels), 'rgb8')
     if names.OUTPUT_CONFIDENCE in card.outputs:
         topics[CONFIDENCE] = Topic(Image, lambda r: r.confidence, 'mono8')
+    if names.OUTPUT_ALPHA in card.outputs:
+        topics[ALPHA] = Topic(Image, lambda r: pictures.opacity(r.alpha), 'mono8')
     if names.OUTPUT_NORMALS in card.outputs:
         topics[NORMALS] = Topic(Image, lambda r: r.normals, '32FC3')
         topics[NORMALS_COLOURED] = Topic(
-            Image, lambda r: pictures.coloured_normals(r.normals), 'rgb8')
+            Image, lambda r: viz.colour_normals(r.normals), 'rgb8')
     return topics
 
 

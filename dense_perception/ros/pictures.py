@@ -53,11 +53,9 @@ def coloured_depth(depth: np.ndarray, metric: bool) -> np.ndarray:
     return viz.colour_depth(depth, *(DEPTH_COLOURS_M if metric else viz.depth_limits([depth])))
 
 
-def coloured_normals(normals: np.ndarray) -> np.ndarray:
-    """Normals as colours: uint8 (H, W, 3) RGB = (n + 1) / 2 of x, y, z; unknown is grey."""
-    known = np.isfinite(normals).all(axis=-1, keepdims=True)
-    colours = np.where(known, normals, 0) * 127.5 + 127.5
-    return np.where(known, colours.round(), viz.UNKNOWN).astype(np.uint8)
+def opacity(alpha: np.ndarray) -> np.ndarray:
+    """A matte (H, W) of 0..1 as uint8, round(255 * alpha)."""
+    return (alpha * 255 + 0.5).astype(np.uint8)
 
 
 class Overlay:

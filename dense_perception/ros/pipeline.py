@@ -24,8 +24,8 @@ class Result:
 
     ``image``: uint8 (H, W, 3) RGB, overwritten by the next frame. ``depth``: float32, metres
     along z if ``metric`` else relative; NaN = unknown. ``labels``, ``confidence``: uint8.
-    ``normals``: float32 (H, W, 3), optical frame. ``clouds``: those that were wanted, with metric
-    depth and known intrinsics. ``stage_ms``: in the order they ran.
+    ``normals``: float32 (H, W, 3), optical frame. ``alpha``: float32, 0..1. ``clouds``: those that
+    were wanted, with metric depth and known intrinsics. ``stage_ms``: in the order they ran.
     """
 
     image: np.ndarray
@@ -33,6 +33,7 @@ class Result:
     labels: np.ndarray | None
     confidence: np.ndarray | None
     normals: np.ndarray | None
+    alpha: np.ndarray | None
     metric: bool
     clouds: Clouds
     stage_ms: dict[str, float]
@@ -100,14 +101,15 @@ class Pipeline:
         clouds = self._clouds.build(judgement, shown, image, intrinsics, wants, settings)
         stage_ms = prediction.stage_ms | {'geometry': 1e3 * (time.perf_counter() - start)}
         return Result(image, shown.depth, shown.labels, shown.confidence, shown.normals,
-                      shown.metric, clouds, stage_ms)
+                      shown.alpha, shown.metric, clouds, stage_ms)
 
 
 def _at_size(prediction: Prediction, size: tuple[int, int]) -> Prediction:
     return replace(prediction, depth=resized(prediction.depth, size),
                    labels=resized(prediction.labels, size),
                    confidence=resized(prediction.confidence, size),
-                   normals=resized(prediction.normals, size))
+                   normals=resized(prediction.normals, size),
+                   alpha=resized(prediction.alpha, size, cv2.INTER_LINEAR))
 
 
 def _without_unseen(prediction: Prediction, seen: np.ndarray) -> Prediction:
@@ -124,7 +126,8 @@ def _without_unseen(prediction: Prediction, seen: np.ndarray) -> Prediction:
     return replace(prediction, depth=masked(prediction.depth, np.nan),
                    labels=masked(prediction.labels, UNLABELLED),
                    confidence=masked(prediction.confidence, 0),
-                   normals=masked(prediction.normals, np.nan))
+                   normals=masked(prediction.normals, np.nan),
+                   alpha=masked(prediction.alpha, 0))
 
 
 def _as_rgb(pixels: np.ndarray, colour_order: str) -> np.ndarray:

@@ -204,7 +204,7 @@ class Facing(torch.nn.Module):
         normals = torch.stack([3 * red, torch.full_like(red, -2.0), red * 0 - 1], dim=1)
         logits = torch.stack([green] * len(CLASSES), dim=1)
         logits[:, SKY] = 0.0
-        return {'normals': normals, 'logits': logits, 'depth': 1 + red.abs()}
+        return {'normals': normals, 'logits': logits, 'depth': 1 + red.abs(), 'alpha': red}
 
 
 def test_normals_have_unit_length_channels_last_and_none_for_the_sky(tmp_path: Path):
@@ -225,3 +225,17 @@ def test_normals_have_unit_length_channels_last_and_none_for_the_sky(tmp_path: P
     row = normals[HEIGHT - 1]
     assert (np.diff(row[:, 0]) > 0).all() and (row[:, 1] < 0).all() and (row[:, 2] < 0).all()
     np.testing.assert_allclose(row[:, 1] / row[:, 2], 2, rtol=1e-4)
+
+
+def test_opacity_stays_within_its_range(tmp_path: Path):
+    card = replace(CARD, mount='none', outputs=('alpha',), tasks=('matting',), classes=(),
+                   depth_convention=None, depth_range=None)
+    path = tmp_path / 'model.onnx'
+    assert export_model(Facing(), card, path).alpha_error < 1e-6
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    picture[..., 0] = np.arange(WIDTH) * 2
+    prediction = Predictor(path).predict(picture)
+    red = (picture[..., 0] / 255 - card.mean[0]) / card.std[0]
+    assert red.min() < 0 and red.max() > 1
+    np.testing.assert_allclose(prediction.alpha, red.clip(0, 1), atol=1e-5)
+    assert prediction.depth is None and prediction.labels is None

@@ -1,4 +1,4 @@
-"""A real model file that always sees one corridor: exact depth, classes, confidence, normals.
+"""A real model file that always sees one corridor: exact depth, classes, normals, a matte.
 
 The camera hangs 1 m above the floor, pitched and rolled by :data:`MOUNT`. There is a wall on
 either side, one at the end, a ceiling, and a box on the floor.
@@ -27,17 +27,21 @@ CLASSES = (names.ClassInfo(0, 'Floor, flooring', (90, 90, 40)),
            names.ClassInfo(3, 'box', (200, 60, 20)))
 FLOOR, WALL, CEILING, BOX = range(4)
 EVERYTHING = (names.OUTPUT_DEPTH, names.OUTPUT_LABELS, names.OUTPUT_CONFIDENCE,
-              names.OUTPUT_NORMALS)
+              names.OUTPUT_NORMALS, names.OUTPUT_ALPHA)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Arrays at network size; ``normals`` (H, W, 3) point into the corridor, optical frame."""
+    """Arrays at network size; ``normals`` (H, W, 3) point into the corridor, optical frame.
+
+    ``alpha``: the box is the foreground.
+    """
 
     depth: np.ndarray
     labels: np.ndarray
     confidence: np.ndarray
     normals: np.ndarray
+    alpha: np.ndarray
 
 
 def corridor() -> Scene:
@@ -64,7 +68,8 @@ def corridor() -> Scene:
         nearer = depth < best
         best[nearer], labels[nearer], normals[nearer] = depth[nearer], name, normal
     confidence = np.tile(np.arange(WIDTH, dtype=np.uint8) * 2, (HEIGHT, 1))
-    return Scene(best.astype(np.float32), labels, confidence, normals.astype(np.float32))
+    return Scene(best.astype(np.float32), labels, confidence, normals.astype(np.float32),
+                 (labels == BOX).astype(np.float32))
 
 
 def write_corridor_model(path: Path, outputs: tuple[str, ...] = EVERYTHING,
@@ -72,7 +77,8 @@ def write_corridor_model(path: Path, outputs: tuple[str, ...] = EVERYTHING,
     """Write a model that answers every image with the scene; its depth is metric by itself."""
     scene = scene or corridor()
     values = {names.OUTPUT_DEPTH: scene.depth, names.OUTPUT_LABELS: scene.labels,
-              names.OUTPUT_CONFIDENCE: scene.confidence, names.OUTPUT_NORMALS: scene.normals}
+              names.OUTPUT_CONFIDENCE: scene.confidence, names.OUTPUT_NORMALS: scene.normals,
+              names.OUTPUT_ALPHA: scene.alpha}
     kinds = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.uint8): TensorProto.UINT8}
     constants = [numpy_helper.from_array(values[name][None], f'{name}_value') for name in outputs]
     graph = helper.make_graph(

@@ -56,6 +56,15 @@ def test_what_overflowed_is_refused():
     assert 'unknown_differ 1.0000' in agreement.problem(Limits())
 
 
+def test_mattes_by_their_mean_difference():
+    card = plane_card(outputs=('alpha',), tasks=('matting',), depth_convention=None)
+    agreement = Agreement(card)
+    alpha = np.linspace(0, 1, 20, dtype=np.float32).reshape(4, 5)
+    agreement.add({'alpha': alpha}, {'alpha': np.minimum(alpha + 0.05, 1)})
+    assert agreement.figures()['alpha_mad'] == pytest.approx(0.0475, abs=1e-4)
+    assert 'alpha_mad 0.0475' in agreement.problem(Limits())
+
+
 def test_normals_by_their_angle():
     card = plane_card(outputs=('normals',), tasks=('normals',), depth_convention=None)
     agreement = Agreement(card)

@@ -26,7 +26,7 @@ class Pointwise(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         self.seen.append(tuple(x.shape[-2:]))
-        return {'depth': 1 + x.square().mean(dim=1),
+        return {'depth': 1 + x.square().mean(dim=1), 'alpha': x[:, 0].sigmoid(),
                 'logits': torch.nn.functional.conv2d(x, self.weight)}
 
 
@@ -45,6 +45,8 @@ def image(height: int, width: int, channels: int = 3) -> torch.Tensor:
 def same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
     assert ours.keys() == theirs.keys()
     torch.testing.assert_close(ours['depth'], theirs['depth'])
+    if 'alpha' in ours:
+        torch.testing.assert_close(ours['alpha'], theirs['alpha'])
     torch.testing.assert_close(ours['logits'].softmax(1), theirs['logits'].softmax(1))
 
 
@@ -198,5 +200,5 @@ def test_errors_say_what_would_be_right():
             return {'flow': x}
 
     for wrap in (FlipAverage, ScaleAverage, SlidingWindow):
-        with pytest.raises(ValueError, match=r"\['flow'\] cannot be averaged; depth, logits"):
+        with pytest.raises(ValueError, match=r"\['flow'\] cannot be averaged; depth, alpha"):
             wrap(Flow())(image(32, 32))

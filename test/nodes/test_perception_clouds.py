@@ -106,7 +106,8 @@ def test_every_output_has_the_header_and_size_of_the_others(outputs: dict[str, A
     assert {topic: m.encoding for topic, m in outputs.items() if isinstance(m, Image)} == {
         'depth/image_rect': '32FC1', 'depth/image_raw': '16UC1', 'depth/coloured': 'rgb8',
         'segmentation/mask': 'mono8', 'segmentation/confidence': 'mono8',
-        'segmentation/overlay': 'rgb8', 'normals/image': '32FC3', 'normals/coloured': 'rgb8'}
+        'segmentation/overlay': 'rgb8', 'normals/image': '32FC3', 'normals/coloured': 'rgb8',
+        'segmentation/alpha': 'mono8'}
 
 
 def test_ground_and_obstacles_are_plain_lists_of_what_they_say(outputs: dict[str, Any]):
@@ -124,6 +125,11 @@ def test_ground_and_obstacles_are_plain_lists_of_what_they_say(outputs: dict[str
             assert np.abs(height).max() < 0.12
         else:
             assert height.min() > 0.08 and height.max() < 2.05
+
+
+def test_the_matte_is_sent_as_bytes(outputs: dict[str, Any]):
+    image = np.frombuffer(outputs['segmentation/alpha'].data, np.uint8).reshape(HEIGHT, WIDTH)
+    np.testing.assert_array_equal(image, 255 * (SCENE.labels == BOX).astype(np.uint8))
 
 
 def test_normals_are_those_of_the_cloud_itself(outputs: dict[str, Any]):

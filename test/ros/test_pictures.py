@@ -15,9 +15,9 @@ from dense_perception.ros.pictures import (
     DEPTH_COLOURS_M,
     Overlay,
     coloured_depth,
-    coloured_normals,
     compressed_depth,
     millimetres,
+    opacity,
 )
 from dense_perception.sources import bag_images
 
@@ -60,15 +60,14 @@ def test_colours_of_metric_depth_mean_the_same_in_every_frame():
     assert len(np.unique(relative, axis=0)) > 20
 
 
-def test_normals_have_the_usual_colours():
-    normals = np.array([[[0, -1, 0], [1, 0, 0], [0, 0, -1], [np.nan] * 3]], np.float32)
-    assert coloured_normals(normals)[0].tolist() == [
-        [128, 0, 128], [255, 128, 128], [128, 128, 0], list(viz.UNKNOWN)]
-
-
 def test_an_overlay_shows_class_and_picture():
     overlay = Overlay([ClassInfo(4, 'person', (250, 0, 0))])
     image = np.zeros((2, 2, 3), np.uint8)
     image[:, 1] = 255
     painted = overlay.paint(image, np.full((2, 2), 4, np.uint8)).astype(int)
     assert painted[0, 0, 0] > painted[0, 0, 1] + 50 and painted[0, 1, 1] > painted[0, 0, 1] + 50
+
+
+def test_opacity_is_rounded_to_bytes():
+    alpha = np.array([[0, 0.5, 1, 0.002, 0.0019]], np.float32)
+    assert opacity(alpha).tolist() == [[0, 128, 255, 1, 0]]

@@ -24,6 +24,7 @@ from dense_perception_training.evaluate import evaluate, main  # noqa: E402
 from dense_perception_training.sample import Sample  # noqa: E402
 from dense_perception_training.scores import Calibration, Scores  # noqa: E402
 from dense_perception_training.shards import write_shard  # noqa: E402
+from dense_perception_training.validation import headline, row_of_pictures  # noqa: E402
 from helpers.ground import ground_frame  # noqa: E402
 
 from dense_perception.export.onnx_export import export_model  # noqa: E402
@@ -156,6 +157,25 @@ def test_baseline_of_identical_frames_is_perfect(tmp_path: Path):
     write_shard(tmp_path / 'b' / 'x', [ground_frame(1, width=80)], {})
     with pytest.raises(DatasetError, match='images of one size'):
         per_pixel_baseline(dataset, open_dataset('world', tmp_path / 'b'))
+
+
+def test_mattes_and_normals_are_scored_at_the_size_of_the_truth():
+    card = replace(CARD, tasks=('normals', 'matting'), outputs=('normals', 'alpha'), classes=(),
+                   depth_convention=None, depth_range=None)
+    up, ahead = np.float32([0, -1, 0]), np.float32([0, 0, -1])
+    truth = Sample(np.zeros((20, 40, 3), np.uint8), 'x', alpha=np.ones((20, 40), np.float32),
+                   normals=np.broadcast_to(up, (20, 40, 3)).copy())
+    said = Prediction(None, None, None, False, alpha=np.full((10, 20), 0.75, np.float32),
+                      normals=np.broadcast_to(ahead, (10, 20, 3)).copy())
+    scores = Scores(dataset_info('p3m10k'), card, metric=False)
+    scores.add(said, truth)
+    found = scores.result()
+    assert found['normals']['mean'] == pytest.approx(90)
+    assert found['matting']['mad'] == pytest.approx(0.25)
+    assert found['matting']['sad'] == pytest.approx(0.2)  # thousands: 800 pixels
+    assert headline(found) == {'normal_angle': found['normals']['mean'],
+                               'matte_mad': found['matting']['mad']}
+    assert row_of_pictures(truth, said, card).shape == (240, 5 * 320, 3)
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

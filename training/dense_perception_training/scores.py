@@ -13,6 +13,7 @@ from dense_perception.inference.prediction import Prediction
 from dense_perception.metrics import (
     DepthAccuracy,
     DepthProtocol,
+    MattingAccuracy,
     NormalAccuracy,
     SegmentationAccuracy,
     depth_metrics,
@@ -24,7 +25,7 @@ _BINS = 20
 
 
 def at_size(array: np.ndarray | None, height: int, width: int) -> np.ndarray | None:
-    """A prediction at the truth's size: depth and normals bilinear, labels at the nearest pixel.
+    """A prediction at the truth's size: labels at the nearest pixel, all else bilinear.
 
     What is interpolated from an unknown pixel is unknown.
     """
@@ -83,6 +84,7 @@ class Scores:
         self._scaled = DepthAccuracy(scaled) if metric else None
         self._masks = SegmentationAccuracy(len(card.classes)) if card.classes else None
         self._calibration, self._normals = Calibration(), NormalAccuracy()
+        self._matting = MattingAccuracy()
         self.frames = 0
 
     @staticmethod
@@ -116,12 +118,16 @@ class Scores:
         normals = at_size(prediction.normals, *size)
         if normals is not None and sample.normals is not None:
             self._normals.add(normals, sample.normals)
+        alpha = at_size(prediction.alpha, *size)
+        if alpha is not None and sample.alpha is not None:
+            self._matting.add(alpha, sample.alpha)
         return row
 
     def result(self) -> dict[str, Any]:
         """Everything that could be measured, by task."""
         found: dict[str, Any] = {
             'depth': self._depth.result(), 'normals': self._normals.result(),
+            'matting': self._matting.result(),
             'depth_median_scaled': self._scaled.result() if self._scaled else None,
             'calibration': self._calibration.result()}
         if self._masks is not None and (result := self._masks.result()):

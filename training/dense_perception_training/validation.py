@@ -15,13 +15,16 @@ from dense_perception.inference.card import UNLABELLED, ModelCard
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
 from dense_perception.metrics.crops import kb_window, put_back
-from dense_perception.viz import blend, colour_depth, depth_limits, palette
+from dense_perception.viz import blend, colour_depth, colour_normals, depth_limits, palette
 from dense_perception_training.datasets import DenseDataset, Sample, SampleError
 from dense_perception_training.feeding import open_source
 from dense_perception_training.recipe import Recipe
 from dense_perception_training.scores import Scores, at_size
 
 _SHEET_ROWS, _TILE = 6, (320, 240)
+_HEADLINES = (('depth', 'abs_rel', 'abs_rel'), ('depth', 'd1', 'd1'),
+              ('segmentation', 'miou', 'miou'), ('normals', 'mean', 'normal_angle'),
+              ('matting', 'mad', 'matte_mad'))
 
 
 class Validation:
@@ -86,22 +89,17 @@ def predict(predictor: Predictor, sample: Sample, with_mount: bool = True,
         k and k.cropped(columns.start, rows.start, width, height), mount)
     depth = at_size(prediction.depth, height, width)
     return replace(
-        prediction, labels=None, confidence=None, normals=None,
+        prediction, labels=None, confidence=None, normals=None, alpha=None,
         depth=None if depth is None else put_back(depth, (rows, columns), *sample.size))
 
 
 def headline(result: dict) -> dict[str, float]:
     """The few numbers that a curve should show."""
-    found = {}
-    for task, names in (('depth', ('abs_rel', 'd1')), ('segmentation', ('miou',)),
-                        ('normals', ('mean',))):
-        found |= {n if task != 'normals' else 'normal_angle': result[task][n]
-                  for n in names if task in result}
-    return found
+    return {name: result[task][metric] for task, metric, name in _HEADLINES if task in result}
 
 
 def row_of_pictures(sample: Sample, prediction: Prediction, card: ModelCard) -> np.ndarray:
-    """Image, depth, true depth, mask and true mask, as far as there are; uint8 (240, W, 3) RGB.
+    """Image, then prediction and truth of each task as far as there are; uint8 (240, W, 3) RGB.
 
     Depth and truth share one scale if the prediction is metric. Disparity is shown inverted.
     """
@@ -118,6 +116,11 @@ def row_of_pictures(sample: Sample, prediction: Prediction, card: ModelCard) -> 
         masks = [at_size(prediction.labels, *sample.size), sample.labels]
         tiles += [blend(sample.image, colours[m]) for m in masks
                   if m is not None and (m[m != UNLABELLED] < len(card.classes)).all()]
+    if prediction.normals is not None:
+        tiles += [colour_normals(n) for n in (prediction.normals, sample.normals) if n is not None]
+    if prediction.alpha is not None:
+        tiles += [np.repeat((255 * np.nan_to_num(a)).astype(np.uint8)[..., None], 3, axis=-1)
+                  for a in (prediction.alpha, sample.alpha) if a is not None]
     return np.concatenate([cv2.resize(t, _TILE, interpolation=cv2.INTER_AREA) for t in tiles], 1)
 
 
