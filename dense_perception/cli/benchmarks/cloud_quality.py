@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dense_perception.cli.benchmarks.surfaces import as_predicted, flying, smeared
 from dense_perception.cli.command import CommandError
 from dense_perception.geometry.cloud import within
 from dense_perception.geometry.depth_edges import SCALES, FlyingPixels
@@ -23,6 +22,7 @@ from dense_perception.geometry.ground import (
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
+from dense_perception.metrics.surfaces import as_predicted, flying, smeared
 from dense_perception.ros.cloud_settings import CloudSettings, ground_split
 from dense_perception.sources.base import Frame, SourceError
 from dense_perception.sources.opening import open_source

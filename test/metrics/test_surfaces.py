@@ -8,10 +8,10 @@ from helpers.plane_bag import write_plane_bag
 from helpers.plane_model import write_plane_model
 
 from dense_perception.cli.benchmarks.cloud_quality import quality
-from dense_perception.cli.benchmarks.surfaces import as_predicted, flying, smeared
 from dense_perception.cli.command import CommandError
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.mount import Mount
+from dense_perception.metrics.surfaces import as_predicted, flying, smeared
 
 CAMERA = Intrinsics(120.0, 120.0, 63.5, 47.5, 128, 96)
 
