@@ -4,6 +4,8 @@ SOURCE ?=
 DURATION ?= 20
 # More arguments for pytest, as in: make test ARGS=test/geometry
 ARGS ?=
+# A process a core, up to four, and each file of tests in one of them; for one process: PARALLEL=
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
 # A sourced ROS installation would mix its packages with the ones in .venv.
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
@@ -25,7 +27,7 @@ demo: setup-demo
 	@.venv/bin/dense-perception demo --duration '$(DURATION)' $(if $(SOURCE),--source '$(SOURCE)')
 
 test: setup-test
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: setup-test
 	.venv/bin/ruff check .

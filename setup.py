@@ -47,8 +47,9 @@ setup(
         'world': ['mujoco>=3.3'],
         # transformers: the reference implementation of DPT and Depth Anything.
         # TensorRT for RTX builds engines without a GPU, so that CI can.
-        'test': ['dockerfile-parse', 'mypy', 'openvino>=2024.0', 'pytest>=8', 'ruff',
-                 'tensorrt-rtx; platform_machine == "x86_64"', 'transformers>=5'],
+        'test': ['dockerfile-parse', 'mypy', 'openvino>=2024.0', 'pytest>=8', 'pytest-timeout',
+                 'pytest-xdist', 'ruff', 'tensorrt-rtx; platform_machine == "x86_64"',
+                 'transformers>=5'],
     },
     entry_points={
         'console_scripts': [
