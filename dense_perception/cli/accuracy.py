@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from dense_perception.cli.command import CommandError
 from dense_perception.inference.agreement import Agreement, Limits
@@ -17,12 +16,12 @@ from dense_perception.inference.predictor import Predictor
 from dense_perception.metrics.depth import DepthAccuracy
 from dense_perception.sources.base import Frame, SourceError
 from dense_perception.sources.opening import KINDS, open_source
+from dense_perception.sources.sampling import spread
 
 _HELP = {'abs_rel': 'mean relative error of depth', 'labels_differ': 'share of other labels',
          'unknown_differ': 'share of pixels that only one of them calls unknown',
          'normals_degrees': 'mean angle between normals',
          'alpha_mad': 'mean difference of opacity'}
-_MAX_SCANNED = 3000  # frames of a long source from which the samples are drawn
 
 
 def add_sample_options(parser: argparse.ArgumentParser) -> None:
@@ -44,20 +43,10 @@ def samples(args: argparse.Namespace) -> list[Frame]:
     """
     if args.count < 1:
         raise CommandError(f'--count {args.count} must be at least 1')
-    frames: list[Frame] = []
-    step = 1
     try:
-        for index, frame in enumerate(open_source(args.samples).frames()):
-            if index >= _MAX_SCANNED:
-                break
-            if index % step == 0:
-                frames.append(frame)
-            if len(frames) >= 2 * args.count:  # twice the spacing: memory stays bounded
-                frames, step = frames[::2], 2 * step
+        return spread(open_source(args.samples), args.count)
     except SourceError as error:
         raise CommandError(str(error)) from None
-    return [frames[int(i)] for i in np.linspace(0, len(frames) - 1,
-                                                min(args.count, len(frames)))]
 
 
 def compare(reference: Predictor, candidate: Predictor, frames: Sequence[Frame],
@@ -72,8 +61,7 @@ def compare(reference: Predictor, candidate: Predictor, frames: Sequence[Frame],
         results = []
         for name, predictor in (('reference', reference), ('candidate', candidate)):
             prediction = predictor.predict(frame.image, frame.intrinsics, frame.mount)
-            results.append({key: value for key, value in vars(prediction).items()
-                            if isinstance(value, np.ndarray)})
+            results.append(prediction.arrays)
             if frame.depth is not None and prediction.metric and prediction.depth is not None:
                 size = prediction.depth.shape[::-1]
                 truth[name].add(prediction.depth, cv2.resize(

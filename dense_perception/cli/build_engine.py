@@ -21,7 +21,7 @@ from dense_perception.inference.backends import (
     tensorrt,
 )
 from dense_perception.inference.backends.base import Progress
-from dense_perception.inference.backends.tensorrt_builder import BuildOptions, build_engine, label
+from dense_perception.inference.backends.tensorrt_builder import BuildOptions, build_engine
 from dense_perception.inference.engine_cache import write_atomically
 from dense_perception.inference.model_file import ModelFile, ModelFileError
 from dense_perception.inference.predictor import Predictor
@@ -72,7 +72,7 @@ def _for_this_machine(model: ModelFile, args: argparse.Namespace) -> None:
         engines.keep(engine, {'built_elsewhere': about['key']}, check)
     else:
         with _bar() as progress:
-            engines.build(progress, check)
+            engines.build(progress, check, anew=True)
     print(f'{engines.cache.path}: for {engines.device.name}' if not engines.cache.problem
           else engines.cache.problem)
     if args.out is not None and not engines.cache.problem:
@@ -83,11 +83,7 @@ def _ahead_of_time(model: ModelFile, args: argparse.Namespace) -> None:
     """Build for GPUs that are elsewhere. Nothing can be compared: the engine does not run here."""
     if args.out is None:
         raise CommandError('--target needs --out: the cache is for engines of this machine')
-    tensorrt.installed(args.backend)
-    trt = tensorrt.library(args.backend)
-    if args.backend == 'tensorrt':
-        raise CommandError(f'{label(trt)} builds for the GPU of this machine only; '
-                           '--backend tensorrt_rtx builds for others')
+    trt = tensorrt.ahead_of_time(args.backend)
     start = time.monotonic()
     with _bar() as progress:
         engine = build_engine(trt, model.path,

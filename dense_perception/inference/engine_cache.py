@@ -14,15 +14,21 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 SCHEMA = 1
 """Of keys and sidecars, and of how engines are built: counts up when either changes."""
 
 _LOGGER = logging.getLogger(__name__)
+_LOOK_AGAIN_S = 0.1
+_ONE_AT_A_TIME = threading.Lock()
+"""Of a process: a build takes the GPU and the memory that another one would need."""
+
 _WORDS = {
     'model_sha256': 'model file', 'runtime_version': 'version of the runtime',
     'cuda': "the driver's CUDA", 'gpu': 'GPU', 'capability': 'compute capability',
@@ -44,7 +50,11 @@ def default_folder() -> Path:
 
 @dataclass(frozen=True)
 class EngineKey:
-    """All that an engine depends on. Two engines are interchangeable if their keys are equal."""
+    """All that an engine depends on. Two engines are interchangeable if their keys are equal.
+
+    One that was built ahead of time has no ``cuda`` and no ``gpu``, and the capabilities it was
+    built for.
+    """
 
     model_sha256: str
     runtime: str
@@ -84,6 +94,7 @@ class EngineCache:
         """Why the cache cannot be used; None while it can."""
         self.about: dict[str, Any] = {}
         """What the sidecar says of the engine that was loaded or stored last."""
+        self._is_free = True
         try:
             self.folder = folder or default_folder()
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -140,20 +151,45 @@ class EngineCache:
             self._say(error, 'written')
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold this key's lock: of several processes one builds, the others find its engine."""
+    def lock(self, go_on: Callable[[], bool] = lambda: True) -> Iterator[bool]:
+        """Hold the right to build: of several processes one builds, the others find the engine.
+
+        Within a process one engine is built at a time, whichever it is.
+
+        :param go_on: asked ten times a second while another build is waited for.
+        :yields: True; False if ``go_on`` was False before the right was had.
+        """
         with contextlib.ExitStack() as stack:
-            try:
-                if not self.problem:
+            while not _ONE_AT_A_TIME.acquire(timeout=_LOOK_AGAIN_S):
+                if not go_on():
+                    yield False
+                    return
+            stack.callback(_ONE_AT_A_TIME.release)
+            file = None
+            if not self.problem:
+                try:
                     file = stack.enter_context(open(self.folder / f'{self._stem}.lock', 'w'))
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        _LOGGER.info('another process builds %s: waiting for it', self.path)
-                        fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError as error:
-                self._say(error, 'locked')
-            yield
+                except OSError as error:
+                    self._say(error, 'locked')
+            while file is not None and self._is_another_s(file):
+                if not go_on():
+                    yield False
+                    return
+                time.sleep(_LOOK_AGAIN_S)
+            yield True
+
+    def _is_another_s(self, file: IO[str]) -> bool:
+        """Take the lock between processes; True if another one has it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if self._is_free:
+                _LOGGER.info('another process builds %s: waiting for it', self.path)
+            self._is_free = False
+            return True
+        except OSError as error:
+            self._say(error, 'locked')
+        return False
 
     def _say(self, error: OSError, verb: str) -> None:
         folder = getattr(self, 'folder', 'the cache folder')
@@ -171,6 +207,7 @@ class EngineCache:
                     key = json.loads(file.read_text())['key']
                     same = all(key[name] == getattr(self._key, name)
                                for name in ('model_sha256', 'runtime', 'precision'))
+                    same = same and bool(key['gpu']) == bool(self._key.gpu)
                     differences = self._key.differences(key)
                     if same and (nearest is None or len(differences) < len(nearest)):
                         nearest = differences

@@ -27,3 +27,9 @@ class Prediction:
     normals: np.ndarray | None = None
     alpha: np.ndarray | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The outputs there are, by name."""
+        return {name: value for name, value in vars(self).items()
+                if isinstance(value, np.ndarray)}

@@ -75,6 +75,10 @@ class Predictor:
         """What the backend does beside inference, such as building an engine; '' = nothing."""
         return self._backend.state if isinstance(self._backend, Ladder) else ''
 
+    def adopt(self, rung: str, backend: Backend) -> bool:
+        """See :meth:`Ladder.adopt`."""
+        return isinstance(self._backend, Ladder) and self._backend.adopt(rung, backend)
+
     @property
     def has_depth(self) -> bool:
         """True if the model predicts depth, metric or relative."""

@@ -41,7 +41,9 @@ class MultiCameraNode:
         self.nodes = (self.node, *(camera.node for camera in self._cameras))
 
     def close(self) -> None:
-        """Stop the worker thread."""
+        """Stop the worker thread, and builds of engines."""
+        for camera in self._cameras:
+            camera.close()
         self._worker.close()
 
     def _start(self, name: str, engines: Engines) -> PerceptionNode:

@@ -13,6 +13,7 @@ from dense_perception.inference.backends import BACKENDS, PRECISIONS, BackendErr
 from dense_perception.inference.engines import Engines
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.predictor import Predictor
+from dense_perception.nodes.engine_builds import EngineBuilds
 from dense_perception.ros import camera, cloud_settings, metres, single
 from dense_perception.ros.background import in_background, result_of
 from dense_perception.ros.conditions import Conditions, Level
@@ -75,6 +76,8 @@ class PerceptionNode:
         self._enabled = True
         self._diagnostics = Diagnostics(self.node, self._conditions, self._describe)
         self._create_services()
+        self._builds = EngineBuilds(self.node, self._parameters, lambda: (
+            self._stream and self._stream.predictor), self._worker)
         self._say_unknown()
         if self._parameters['autostart']:
             self._start()
@@ -116,7 +119,8 @@ class PerceptionNode:
         self._conditions.clear_all()
 
     def close(self) -> None:
-        """Stop the worker thread."""
+        """Stop the worker thread, and a build of an engine."""
+        self._builds.close()
         self._worker.close()
 
     def _load(self, model: str, backend: str) -> Predictor:

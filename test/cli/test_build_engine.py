@@ -11,29 +11,17 @@ import pytest
 from helpers.code_model import write_code_model
 from helpers.pictures import write_pictures
 from helpers.plane_model import plane_graph, save_model
-from helpers.stand_in_cuda import StandInCuda, stand_in_tensorrt
+from helpers.stand_in_cuda import stand_in_machine
 from onnx import numpy_helper
 
-from dense_perception.cli import build_engine
 from dense_perception.cli.main import main
-from dense_perception.inference.backends import cuda, gpu, tensorrt
+from dense_perception.inference.backends import gpu, tensorrt
 from dense_perception.inference.predictor import Predictor
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    parts = SimpleNamespace(cuda=StandInCuda(), engine=lambda path: Path(path).read_bytes())
-    trt = stand_in_tensorrt(parts.cuda)
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(gpu, 'probe', lambda: gpu.Gpu('RTX 4090', (8, 9), (12, 6)))
-    monkeypatch.setattr(cuda, 'runtime', lambda: parts.cuda)
-    monkeypatch.setattr(tensorrt, 'installed', lambda name: None)
-    monkeypatch.setattr(tensorrt, 'library', lambda name: SimpleNamespace(
-        **vars(trt) | {'__name__': name}))
-    for module in (tensorrt, build_engine):
-        monkeypatch.setattr(module, 'build_engine',
-                            lambda trt, path, options, progress: parts.engine(path))
-    return parts
+    return stand_in_machine(monkeypatch, tmp_path / 'cache')
 
 
 @pytest.fixture
@@ -46,7 +34,7 @@ def test_an_engine_is_built_compared_and_used(machine, plane_model: Path, sample
     report, out = tmp_path / 'report', tmp_path / 'copy.engine'
     assert main(['build-engine', str(plane_model), '--samples', str(samples), '--count', '4',
                  '--report', str(report), '--out', str(out)]) == 0
-    assert 'for RTX 4090' in capsys.readouterr().out
+    assert 'for Orin' in capsys.readouterr().out
     result = json.loads(report.with_suffix('.json').read_text())
     assert result['figures']['images'] == 4 and result['refused'] is None
     assert 'Within the limits.' in report.with_suffix('.md').read_text()
@@ -61,7 +49,7 @@ def test_an_engine_that_is_too_far_off_is_refused(machine, plane_model: Path, sa
     threshold = next(t for t in graph.initializer if t.name == 'red_threshold')
     threshold.CopyFrom(numpy_helper.from_array(np.float32(40), 'red_threshold'))
     other = save_model(tmp_path / 'other.onnx', graph, None)
-    machine.engine = lambda path: other.read_bytes()
+    machine.build = lambda path, progress: other.read_bytes()
     command = ['build-engine', str(plane_model), '--samples', str(samples), '--report',
                str(tmp_path / 'report')]
     assert main(command) == 1

@@ -95,6 +95,7 @@ class Graph:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.processes: list[NodeProcess] = []
+        self._hosted: list[Any] = []
 
     def start(self, module: str, *arguments: str, **parameters: Any) -> NodeProcess:
         """Start an executable; ``__`` in a parameter's name stands for a dot."""
@@ -103,6 +104,21 @@ class Graph:
             {name.replace('__', '.'): value for name, value in parameters.items()}, arguments)
         self.processes.append(process)
         return process
+
+    def host(self, build: Callable[..., Any], **parameters: Any) -> Any:
+        """An executable in this process, where tests can put other parts into it.
+
+        :param build: takes the options of its node; ``parameters`` as of ``start``.
+        """
+        arguments = ['--ros-args']
+        for name, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            arguments += ['-p', f'{name.replace("__", ".")}:={text}']
+        executable = build(context=self._context, cli_args=arguments, use_global_arguments=False)
+        for node in executable.nodes:
+            self._executor.add_node(node)
+        self._hosted.append(executable)
+        return executable
 
     def collect(self, message_type: type, topic: str, qos: Any = 10) -> list[Any]:
         """List that fills with the messages of a topic while the graph spins."""
@@ -139,5 +155,10 @@ class Graph:
         for process in self.processes:
             process.stop()
         self._executor.shutdown()
+        for executable in self._hosted:
+            self._context.try_shutdown()  # which ends what they do in the background
+            executable.close()
+            for node in executable.nodes:
+                node.destroy_node()
         self.node.destroy_node()
         self._context.try_shutdown()

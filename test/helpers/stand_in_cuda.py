@@ -13,6 +13,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime as ort
+import pytest
+
+from dense_perception.cli import build_engine
+from dense_perception.inference import engine_build
+from dense_perception.inference.backends import cuda, gpu, tensorrt
 
 OUT_OF_MEMORY = 2
 
@@ -180,3 +185,28 @@ def stand_in_tensorrt(cuda: StandInCuda, build: Callable[..., bytes | None] | No
         __name__='tensorrt', __version__=version, ILogger=Logger, Runtime=Runtime,
         TensorIOMode=SimpleNamespace(INPUT='INPUT', OUTPUT='OUTPUT'),
         build=build or (lambda path: Path(path).read_bytes()))
+
+
+def stand_in_machine(monkeypatch: pytest.MonkeyPatch, cache: Path) -> SimpleNamespace:
+    """Give this machine a GPU, TensorRT and cuda-bindings; its parts can be changed or broken.
+
+    ``build``: takes path and progress, gives an engine. ``builds``: how often that was asked.
+    ``folder``: of the engine cache, which is empty.
+    """
+    parts = SimpleNamespace(cuda=StandInCuda(), gpu=gpu.Gpu('Orin', (8, 7), (12, 6)), builds=0,
+                            folder=cache / 'dense_perception' / 'engines',
+                            build=lambda path, progress: Path(path).read_bytes())
+    parts.trt = stand_in_tensorrt(parts.cuda)
+
+    def build(trt: object, path: Path, options: object, progress: Callable) -> bytes:
+        parts.builds += 1
+        return parts.build(path, progress)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
+    monkeypatch.setattr(gpu, 'probe', lambda: parts.gpu)
+    monkeypatch.setattr(cuda, 'runtime', lambda: parts.cuda)
+    monkeypatch.setattr(tensorrt, 'installed', lambda name: None)
+    monkeypatch.setattr(tensorrt, 'library', lambda name: SimpleNamespace(
+        **vars(parts.trt) | {'__name__': name}))
+    for module in (tensorrt, engine_build, build_engine):
+        monkeypatch.setattr(module, 'build_engine', build)
+    return parts

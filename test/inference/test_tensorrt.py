@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers.plane_model import plane_card, plane_graph, save_model, write_plane_model
-from helpers.stand_in_cuda import StandInCuda, stand_in_tensorrt
+from helpers.stand_in_cuda import StandInCuda, stand_in_machine, stand_in_tensorrt
 from onnx import numpy_helper
 
 from dense_perception.inference.backends import BackendError, cuda, gpu, ladder, tensorrt
@@ -22,23 +22,7 @@ DARK = np.zeros_like(IMAGE)
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A machine with GPU, TensorRT and cuda-bindings; its parts can be changed or broken."""
-    parts = SimpleNamespace(cuda=StandInCuda(), gpu=gpu.Gpu('Orin', (8, 7), (12, 6)),
-                            folder=tmp_path / 'cache' / 'dense_perception' / 'engines', builds=0,
-                            build=lambda path, progress: Path(path).read_bytes())
-    parts.trt = stand_in_tensorrt(parts.cuda)
-
-    def build(trt, path, options, progress):
-        parts.builds += 1
-        return parts.build(path, progress)
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(gpu, 'probe', lambda: parts.gpu)
-    monkeypatch.setattr(cuda, 'runtime', lambda: parts.cuda)
-    monkeypatch.setattr(tensorrt, 'installed', lambda name: None)
-    monkeypatch.setattr(tensorrt, 'library', lambda name: SimpleNamespace(
-        **vars(parts.trt) | {'__name__': name}))
-    monkeypatch.setattr(tensorrt, 'build_engine', build)
-    return parts
+    return stand_in_machine(monkeypatch, tmp_path / 'cache')
 
 
 def on_engine(model: Path, **options) -> Predictor:

@@ -97,6 +97,21 @@ class Ladder:
             self._say(f'now on {self._backend.name}')
             return self._backend.run(inputs)
 
+    def adopt(self, rung: str, built: Backend) -> bool:
+        """Serve from this backend, which was compared with fp32 elsewhere, if it is a better one.
+
+        To be called where ``run`` is. False, if what serves is as good, or another was asked for.
+        """
+        if self._named not in ('auto', rung) or BACKENDS.index(rung) >= BACKENDS.index(self._rung):
+            return False
+        self._change(rung, built)
+        return True
+
+    def _change(self, rung: str, built: Backend) -> None:
+        self._say(f'now on {built.name} instead of {self._backend.name}')
+        self.skipped = {r: why for r, why in self.skipped.items() if r != rung}
+        self._backend, self._rung, self._built = built, rung, None
+
     def _try_out(self, built: Backend, inputs: dict[str, np.ndarray],
                  outputs: dict[str, np.ndarray]) -> None:
         """Compare a new engine with what serves on the first images; then change, or leave it."""
@@ -113,9 +128,7 @@ class Ladder:
         if problem:
             self._skip(self._building, problem)
             return
-        self._say(f'now on {built.name} instead of {self._backend.name}')
-        self.skipped = {r: why for r, why in self.skipped.items() if r != self._building}
-        self._backend, self._rung = built, self._building
+        self._change(self._building, built)
 
     def _climb(self, rungs: tuple[str, ...], may_build: bool = True) -> Backend:
         """Open the first rung that works."""

@@ -26,6 +26,7 @@ from dense_perception.inference.backends.base import (
     input_shapes,
 )
 from dense_perception.inference.backends.tensorrt_builder import (
+    GIVEN_UP,
     BuildOptions,
     build_engine,
     label,
@@ -147,7 +148,7 @@ class Engines:
         self.device = gpu.probe()  # before the import, which may need what the driver brings
         self.trt = library(runtime)
         self._api = cuda.runtime()
-        self._model, self._precision = model, precision
+        self.runtime, self._model, self._precision = runtime, model, precision
         self._name = runtime if precision == 'fp32' else f'{runtime} {precision}'
         self.cache = EngineCache(engine_key(self.trt, model, self.device, precision),
                                  model.card.name)
@@ -159,19 +160,17 @@ class Engines:
         :raises BackendError: it was compared with fp32 and found too far off.
         """
         found, reason = self._cached()
-        if found is None:
-            return None, reason
-        if problem := self.cache.about.get('refused'):
-            raise BackendError(f'its engine was refused: {problem}; delete {self.cache.path} to '
-                               'build it again')
-        if 'figures' not in self.cache.about:
+        if found is not None and 'figures' not in self.cache.about:
             return None, 'its engine was not compared with fp32 yet'
-        return found, ''
+        return found, reason
 
     def _cached(self) -> tuple[TensorRTBackend | None, str]:
         engine, reason = self.cache.load()
         if engine is None:
             return None, reason
+        if problem := self.cache.about.get('refused'):
+            raise BackendError(f'its engine was refused: {problem}; delete {self.cache.path} to '
+                               'build it again')
         try:
             return self.open(engine), ''
         except DeviceError:
@@ -183,14 +182,22 @@ class Engines:
         """An engine, ready; raises as :class:`TensorRTBackend` does."""
         return TensorRTBackend(self.trt, engine, self._model, self._name, self._api)
 
-    def build(self, progress: Progress, check: Check | None = None) -> TensorRTBackend:
-        """Build, check and store an engine, unless another process just did.
+    def build(self, progress: Progress, check: Check | None = None,
+              waiting: Callable[[], bool] | None = None, anew: bool = False) -> TensorRTBackend:
+        """Build, check and store an engine, unless the cache has it by now.
 
-        :raises BackendError: it cannot be built, or ``check`` refuses it.
+        :param waiting: told again and again while another build has its turn; False gives up.
+            Default: ``progress`` of 0.
+        :param anew: also if the cache has it.
+        :raises BackendError: it cannot be built, ``check`` refuses it, or it was given up.
         """
-        with self.cache.lock():
-            found, _ = self._cached() if check is None else (None, '')
+        with self.cache.lock(waiting or (lambda: progress(0.0))) as mine:
+            if not mine:
+                raise BackendError(GIVEN_UP)
+            found, _ = self._cached() if not anew else (None, '')
             if found is not None:
+                if check is not None and 'figures' not in self.cache.about:
+                    self.cache.note(check(found))
                 return found
             start = time.monotonic()
             options = BuildOptions(self._precision)
@@ -229,10 +236,24 @@ def library(runtime: str) -> Any:
     return trt
 
 
-def engine_key(trt: Any, model: ModelFile, device: gpu.Gpu, precision: str) -> EngineKey:
-    """What the engine of this model depends on, on this machine."""
+def ahead_of_time(runtime: str) -> Any:
+    """The module of that name, if it builds for GPUs that are elsewhere; it needs none here.
+
+    :raises BackendError: it is not installed, does not load, or builds for its own GPU only.
+    """
+    installed(runtime)
+    trt = library(runtime)
+    if runtime != 'tensorrt_rtx':
+        raise BackendError(f'{label(trt)} builds for the GPU of this machine only; tensorrt_rtx '
+                           'builds for others')
+    return trt
+
+
+def engine_key(trt: Any, model: ModelFile, device: gpu.Gpu | None, precision: str,
+               targets: tuple[str, ...] = ()) -> EngineKey:
+    """What the engine of this model depends on: for this GPU, or ahead of time for ``targets``."""
     return EngineKey(
         model_sha256=model.sha256, runtime=trt.__name__, runtime_version=trt.__version__,
-        cuda='{}.{}'.format(*device.cuda), gpu=device.name,
-        capability=device.compute_capability, precision=precision,
-        shapes=str(sorted(input_shapes(model.card).items())))
+        cuda='{}.{}'.format(*device.cuda) if device else '', gpu=device.name if device else '',
+        capability=device.compute_capability if device else ' '.join(sorted(targets)),
+        precision=precision, shapes=str(sorted(input_shapes(model.card).items())))

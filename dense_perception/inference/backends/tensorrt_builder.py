@@ -20,6 +20,8 @@ _PRODUCTS = ('CONVOLUTION', 'DECONVOLUTION', 'MATRIX_MULTIPLY', 'FULLY_CONNECTED
 """Layers that compute in the lower precision. All others stay in fp32: sums over many values
 (normalisation; global response normalisation, whose squares overflow), exponentials, geometry."""
 
+GIVEN_UP = 'the build was given up'
+
 
 @dataclass(frozen=True)
 class BuildOptions:
@@ -60,7 +62,7 @@ def build_engine(trt: Any, path: Path, options: BuildOptions,
     del keep_alive
     if engine is None:
         if monitor is not None and monitor.stopped:
-            raise BackendError('the build was given up')
+            raise BackendError(GIVEN_UP)
         raise BackendError(f'{label(trt)} cannot build {path.name}: {log.reason()}')
     return bytes(engine)
 
