@@ -41,13 +41,16 @@ def card_for(variant: str, options: Mapping[str, Any] | None = None,
     :param classes: what its labels mean; default: the public set of as many classes, else numbers.
     :param fields: further fields of the card; they replace what the entry says.
     :raises ValueError: the variant or an option is unknown.
-    :raises CardError: the fields do not fit.
+    :raises CardError: the fields do not fit, or the model gives nothing for every pixel.
     """
     entry = model_entry(variant)
     options = dict(options or {})
     model = meta_model(variant, **options)
     outputs = complexity(model, entry.input.height, entry.input.width).outputs
     known = {name: value for name, value in _OUTPUTS.items() if name in outputs}
+    if not known:
+        raise CardError(f'model "{variant}" is for {" and ".join(entry.tasks)}; a model file and '
+                        f'its card hold {", ".join(task for _, task in _OUTPUTS.values())}')
     if 'logits' in outputs:
         classes = classes or classes_for(outputs['logits'][1])
         if len(classes) != outputs['logits'][1]:

@@ -14,7 +14,10 @@ from dense_perception.models.inputs import InputSpec
 
 Builder = TypeVar('Builder', bound=Callable[..., nn.Module])
 
-TASKS = ('depth', 'segmentation', 'normals', 'matting', 'classification', 'detection')
+DENSE_TASKS = ('depth', 'segmentation', 'normals', 'matting')
+"""Those that say something of every pixel, which is what model files hold."""
+
+TASKS = (*DENSE_TASKS, 'classification', 'detection')
 
 
 @dataclass(frozen=True)

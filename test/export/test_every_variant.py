@@ -24,6 +24,10 @@ from dense_perception.export.onnx_export import export_model  # noqa: E402
 from dense_perception.export.parity import example_inputs  # noqa: E402
 from dense_perception.inference.predictor import Predictor  # noqa: E402
 from dense_perception.models import create_model, list_models, model_entry  # noqa: E402
+from dense_perception.models.registry import DENSE_TASKS  # noqa: E402
+
+DENSE = [name for name in list_models() if set(model_entry(name).tasks) & set(DENSE_TASKS)]
+"""What becomes a model file: classifiers and detectors do not."""
 
 SLOW = 'DENSE_PERCEPTION_SLOW_TESTS'
 
@@ -87,14 +91,14 @@ def test_twins_export_at_two_sizes_and_build(name: str, tmp_path: Path):
 
 def test_every_variant_has_a_twin():
     patterns = [pattern for _, stands_for in TWINS.values() for pattern in stands_for]
-    alone = [name for name in list_models()
+    alone = [name for name in DENSE
              if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
     assert alone == [], 'give each of them a twin in TWINS, or a place in the list of one'
 
 
 @pytest.mark.skipif(not os.environ.get(SLOW), reason=f'takes hours and up to 20 GB of memory; '
                     f'{SLOW}=1 runs it')
-@pytest.mark.parametrize('name', list_models())
+@pytest.mark.parametrize('name', DENSE)
 def test_variants_export_at_two_sizes_and_build(name: str, tmp_path: Path):
     path = tmp_path / 'model.onnx'
     for size in sizes_of(name):

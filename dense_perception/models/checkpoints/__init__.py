@@ -16,12 +16,14 @@ from typing import Any
 
 import torch
 
-from dense_perception.models.checkpoints import dpt
-from dense_perception.models.checkpoints.keys import CheckpointError, State
+from dense_perception.models.checkpoints import cednet, dpt
+from dense_perception.models.checkpoints.keys import CheckpointError, KeyTable, State
 from dense_perception.models.checkpoints.layout import Layout
 from dense_perception.models.checkpoints.loading import Report, load_converted, unwrap
 
-KINDS = dpt.KINDS
+_SYSTEMS = (dpt, cednet)
+
+KINDS = tuple(kind for system in _SYSTEMS for kind in system.KINDS)
 """What :func:`detect` recognises."""
 
 __all__ = ['KINDS', 'CheckpointError', 'Layout', 'Report', 'detect', 'from_ours',
@@ -39,7 +41,8 @@ def detect(state: State, config: Mapping[str, Any] | None = None, name: str = ''
         ``metric_vkitti``): their tensors have the same shapes.
     :raises CheckpointError: the layout is unknown, or the sizes are those of no public model.
     """
-    layout = dpt.detect(state, config or {}, name)
+    found = (system.detect(state, config or {}, name) for system in _SYSTEMS)
+    layout = next((layout for layout in found if layout is not None), None)
     if layout is None:
         examples = ', '.join(list(state)[:3]) or 'none at all'
         raise CheckpointError(f'the layout of this checkpoint is unknown (its keys: {examples}, '
@@ -54,7 +57,7 @@ def to_ours(state: State, layout: Layout) -> dict[str, torch.Tensor]:
 
     :raises CheckpointError: a part of one of our tensors is missing.
     """
-    return dpt.table_of(layout).to_ours(state)
+    return _table_of(layout).to_ours(state)
 
 
 def from_ours(state: State, layout: Layout) -> dict[str, torch.Tensor]:
@@ -62,4 +65,9 @@ def from_ours(state: State, layout: Layout) -> dict[str, torch.Tensor]:
 
     :raises CheckpointError: the layout has no place for one of our tensors.
     """
-    return dpt.table_of(layout).from_ours(state)
+    return _table_of(layout).from_ours(state)
+
+
+def _table_of(layout: Layout) -> KeyTable:
+    system = next(system for system in _SYSTEMS if layout.kind in system.KINDS)
+    return system.table_of(layout)

@@ -32,7 +32,7 @@ class PyramidEncoder(nn.Module):
         info = self.body.feature_info
         self.channels: list[int] = info.channels()
         self.strides: list[int] = info.reduction()
-        self.multiple = max(self.strides)
+        self.multiple: int = getattr(self.body, 'multiple', max(self.strides))
         self._channels_last = getattr(self.body, 'output_fmt', 'NCHW') == 'NHWC'  # Swin's
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:

@@ -1,0 +1,10 @@
+"""CEDNet: image classification, and a backbone for everything else."""
+
+from dense_perception.models.cednet.backbone import CEDNet
+from dense_perception.models.cednet.classifier import CEDNetClassifier
+from dense_perception.models.cednet.config import ARCHITECTURES, BackboneConfig, ClassifierConfig
+from dense_perception.models.cednet.encoder import CEDNetFeatures
+from dense_perception.models.cednet.variants import CLASSIFIERS
+
+__all__ = ['ARCHITECTURES', 'CLASSIFIERS', 'BackboneConfig', 'CEDNet', 'CEDNetClassifier',
+           'CEDNetFeatures', 'ClassifierConfig']

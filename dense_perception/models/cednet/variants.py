@@ -1,0 +1,43 @@
+"""The registered CEDNets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from dense_perception.models.cednet.classifier import CEDNetClassifier
+from dense_perception.models.cednet.config import ARCHITECTURES, ClassifierConfig
+from dense_perception.models.inputs import InputSpec
+from dense_perception.models.registry import register_model
+
+CLASSIFIERS: dict[str, ClassifierConfig] = {}
+"""Registered name -> configuration."""
+
+_ABOUT = {
+    'cednet_next_tiny': ('CEDNet-NeXt-T.', 'Table 9, CEDNet-NeXt-T (FPN-style)'),
+    'cednet_next_small': ('CEDNet-NeXt-S.', 'Table 9, CEDNet-NeXt-S (FPN-style)'),
+    'cednet_next_base': ('CEDNet-NeXt-B.', 'Table 9, CEDNet-NeXt-B (FPN-style)'),
+    'cednet_next_tiny_unet': ('Stages of UNet style.', 'Table 9, CEDNet-NeXt-T (UNet-style)'),
+    'cednet_next_tiny_hourglass': ('Stages of Hourglass style.',
+                                   'Table 9, CEDNet-NeXt-T (Hourglass-style)'),
+    'cednet_next_tiny_fpn3x3': ('FPN stages with the 3x3 convolutions that the paper leaves out.',
+                                'section 3.2'),
+    'cednet_resnet50_tiny': ('3x3 convolutions as token mixers.', 'Table 5, CEDNet-R50-T'),
+    'cednet_swin_tiny': ('Shifted windows as token mixers.', 'Table 5, CEDNet-Swin-T')}
+_DROP_PATH = {'cednet_next_small': 0.4, 'cednet_next_base': 0.5}
+
+
+def _register_classifier(name: str, config: ClassifierConfig, about: str, paper: str) -> None:
+    def build(pretrained: bool = False, **overrides: Any) -> CEDNetClassifier:
+        if pretrained:
+            raise ValueError(f'there are no public weights of "{name}"')
+        return CEDNetClassifier(replace(config, **overrides))
+
+    build.__name__, build.__doc__ = name, about
+    CLASSIFIERS[name] = config
+    register_model('cednet', ('classification',), InputSpec(224, 224), f'CEDNet, {paper}')(build)
+
+
+for _name, (_about, _paper) in _ABOUT.items():
+    _options = asdict(ARCHITECTURES[_name]) | {'drop_path': _DROP_PATH.get(_name, 0.1)}
+    _register_classifier(_name, ClassifierConfig(**_options), _about, _paper)
