@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -87,6 +87,10 @@ def create_model(name: str, **overrides: object) -> nn.Module:
     return model_entry(name).build(**overrides)
 
 
-def list_models(pattern: str = '*') -> list[str]:
-    """Names of the registered models that match a shell pattern, sorted."""
-    return sorted(fnmatch.filter(_ENTRIES, pattern))
+def list_models(pattern: str = '*', tasks: Collection[str] = TASKS) -> list[str]:
+    """Names of the registered models that match a shell pattern, sorted.
+
+    :param tasks: only models that are registered for one of them.
+    """
+    return sorted(name for name in fnmatch.filter(_ENTRIES, pattern)
+                  if set(_ENTRIES[name].tasks) & set(tasks))

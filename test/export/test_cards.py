@@ -14,7 +14,7 @@ from dense_perception.inference.card import CardError, ModelCard  # noqa: E402
 from dense_perception.inference.class_sets import class_set  # noqa: E402
 from dense_perception.models import create_model, list_models  # noqa: E402
 from dense_perception.models.inputs import HALF_MEAN, InputSpec  # noqa: E402
-from dense_perception.models.registry import _ENTRIES, register_model  # noqa: E402
+from dense_perception.models.registry import DENSE_TASKS, _ENTRIES, register_model  # noqa: E402
 
 PAIR = 'xnet_convnext_tiny_convnext_tiny'
 
@@ -33,7 +33,7 @@ def upright() -> Iterator[str]:
     del _ENTRIES['upright_depth']
 
 
-@pytest.mark.parametrize('name', list_models())
+@pytest.mark.parametrize('name', list_models(tasks=DENSE_TASKS))
 def test_every_variant_has_a_card(name: str):
     card = card_for(name)
     assert (card.name, card.variant) == (name, name)
@@ -101,3 +101,8 @@ def test_classes_and_options_that_do_not_fit_are_refused():
         card_for('xnet_small', classes=class_set('cityscapes'))
     with pytest.raises(ValueError, match='did you mean'):
         card_for('xnet_smal')
+
+
+def test_a_model_without_a_value_for_every_pixel_has_no_card():
+    with pytest.raises(CardError, match='"cednet_next_tiny" is for classification; a model file'):
+        card_for('cednet_next_tiny')

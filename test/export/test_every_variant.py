@@ -26,7 +26,7 @@ from dense_perception.inference.predictor import Predictor  # noqa: E402
 from dense_perception.models import create_model, list_models, model_entry  # noqa: E402
 from dense_perception.models.registry import DENSE_TASKS  # noqa: E402
 
-DENSE = [name for name in list_models() if set(model_entry(name).tasks) & set(DENSE_TASKS)]
+DENSE = list_models(tasks=DENSE_TASKS)
 """What becomes a model file: classifiers and detectors do not."""
 
 SLOW = 'DENSE_PERCEPTION_SLOW_TESTS'
