@@ -14,7 +14,7 @@ from dense_perception.inference.card import CardError, ModelCard  # noqa: E402
 from dense_perception.inference.class_sets import class_set  # noqa: E402
 from dense_perception.models import create_model, list_models  # noqa: E402
 from dense_perception.models.inputs import HALF_MEAN, InputSpec  # noqa: E402
-from dense_perception.models.registry import DENSE_TASKS, _ENTRIES, register_model  # noqa: E402
+from dense_perception.models.registry import _ENTRIES, DENSE_TASKS, register_model  # noqa: E402
 
 PAIR = 'xnet_convnext_tiny_convnext_tiny'
 

@@ -39,6 +39,9 @@ _DECODER: dict[str, Any] = {
 # Every second block of a stage has shifted windows.
 _SWIN = {'encoder_options': {'depths': (2, 1, 1, 1), 'embed_dim': 24, 'num_heads': (1, 2, 4, 8)}}
 _CONVNEXT = {'encoder_options': _DECODER['decoder_options'], 'num_classes': 5}
+_CEDNET: dict[str, Any] = {
+    'encoder_options': {'stem_channels': 8, 'channels': (16, 24, 32), 'blocks': (1, 1, 2, 2),
+                        'stages': 2, 'layer_scale': 1.0}, 'width': 16}
 _DINO = {'encoder_options': {'depth': 2, 'embed_dim': 48, 'num_heads': 3}}
 
 TWINS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -53,7 +56,10 @@ TWINS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
                        ('dpt_hybrid', 'dpt_hybrid_nyu', 'dpt_hybrid_kitti')),
     'depth_anything_v2_metric_indoor_small': (
         _VIT, ('depth_anything_v2_[smb]*', 'depth_anything_v2_large')),
-    'depth_anything_v2_giant': (_VIT, ('depth_anything_v2_giant',))}
+    'depth_anything_v2_giant': (_VIT, ('depth_anything_v2_giant',)),
+    'cednet_next_tiny_upernet_ade20k': (_CEDNET, ('cednet_*_upernet_ade20k',)),
+    'cednet_next_tiny_nyu': (_CEDNET | {'num_classes': 5},
+                             ('cednet_*_nyu', 'cednet_*_kitti', 'cednet_*_ade20k'))}
 """Variant -> what makes it small, and the variants that it stands for."""
 
 

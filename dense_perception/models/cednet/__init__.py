@@ -3,8 +3,9 @@
 from dense_perception.models.cednet.backbone import CEDNet
 from dense_perception.models.cednet.classifier import CEDNetClassifier
 from dense_perception.models.cednet.config import ARCHITECTURES, BackboneConfig, ClassifierConfig
+from dense_perception.models.cednet.dense import CEDNetConfig, CEDNetDense
 from dense_perception.models.cednet.encoder import CEDNetFeatures
-from dense_perception.models.cednet.variants import CLASSIFIERS
+from dense_perception.models.cednet.variants import CLASSIFIERS, CONFIGS
 
-__all__ = ['ARCHITECTURES', 'CLASSIFIERS', 'BackboneConfig', 'CEDNet', 'CEDNetClassifier',
-           'CEDNetFeatures', 'ClassifierConfig']
+__all__ = ['ARCHITECTURES', 'CLASSIFIERS', 'CONFIGS', 'BackboneConfig', 'CEDNet',
+           'CEDNetClassifier', 'CEDNetConfig', 'CEDNetDense', 'CEDNetFeatures', 'ClassifierConfig']

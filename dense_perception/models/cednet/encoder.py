@@ -55,9 +55,9 @@ class CEDNetFeatures(CEDNet):
                  earlier: int = 0) -> None:
         wrong = [index for index in out_indices if not -4 <= index < 4]
         if wrong or not 0 <= earlier < config.stages:
-            raise ValueError(f'a CEDNet of {config.stages} stages has the maps 0 to 3 (1/4 to '
-                             f'1/32) and {config.stages - 1} earlier stages, not {wrong or ""} '
-                             f'and {earlier}')
+            raise ValueError(f'out_indices {tuple(out_indices)} or earlier {earlier}: a CEDNet of '
+                             f'{config.stages} stages has the maps 0 to 3 (1/4 to 1/32) and '
+                             f'{config.stages - 1} earlier stages')
         indices = tuple(index % 4 for index in out_indices)
         super().__init__(config, in_chans, last_decoder and bool({1, 2} & set(indices)))
         self.out_indices, self.earlier = indices, earlier

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 DEPTH_ACTIVATIONS = ('sigmoid', 'exp', 'log_height')
@@ -11,10 +12,12 @@ DEPTH_ACTIVATIONS = ('sigmoid', 'exp', 'log_height')
 class DenseHead(nn.Module):
     """One linear layer for depth and segmentation.
 
-    ``forward``: float (B, dim, H, W) -> dict with ``depth`` (B, H, W) and ``logits``
-    (B, num_classes, H, W), those that are asked for. Depth is in metres within (0, max_depth) for
-    ``sigmoid``, in metres for ``exp``, and the logarithm of depth over camera height,
-    log(z / h), for ``log_height``: training fits that, the exported graph turns it into metres.
+    ``forward``: float (B, dim, h, w) and the size (H, W) of the outputs, None for that of the
+    features -> dict with ``depth`` (B, H, W) and ``logits`` (B, num_classes, H, W), those that are
+    asked for; to another size the linear layer's values are resized bilinearly. Depth is in metres
+    within (0, max_depth) for ``sigmoid``, in metres for ``exp``, and the logarithm of depth over
+    camera height, log(z / h), for ``log_height``: training fits that, the exported graph turns it
+    into metres.
 
     :param depth: activation, one of :data:`DEPTH_ACTIVATIONS`, or None for no depth.
     :param max_depth: metres; the cap of ``sigmoid`` (NYU 10, KITTI 80, DDAD 200).
@@ -32,9 +35,12 @@ class DenseHead(nn.Module):
         self.depth, self.num_classes, self.max_depth = depth, num_classes, max_depth
         self.linear = nn.Conv2d(dim, (depth is not None) + num_classes, 1)
 
-    def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, features: torch.Tensor,
+                size: tuple[int, int] | None = None) -> dict[str, torch.Tensor]:
         """See the class."""
         values = self.linear(features)
+        if size is not None:
+            values = F.interpolate(values, size=size, mode='bilinear')
         outputs = {}
         if self.depth is not None:
             outputs['depth'] = self._activate(values[:, 0])
