@@ -9,7 +9,11 @@ torch = pytest.importorskip('torch', reason='the models need torch')
 from dense_perception.models import checkpoints, create_model  # noqa: E402
 from dense_perception.models.checkpoints import CheckpointError, Layout  # noqa: E402
 from dense_perception.models.checkpoints.cednet import backbone_state  # noqa: E402
-from dense_perception.models.checkpoints.cednet_keys import CLASSIFIER, MM_BACKBONE  # noqa: E402
+from dense_perception.models.checkpoints.cednet_keys import (  # noqa: E402
+    CLASSIFIER,
+    MM_BACKBONE,
+    UPERNET,
+)
 
 BLOCK = ['gamma', 'dwconv.weight', 'dwconv.bias', 'norm.weight', 'norm.bias', 'pwconv1.weight',
          'pwconv1.bias', 'pwconv2.weight', 'pwconv2.bias']
@@ -110,3 +114,19 @@ def test_sizes_of_no_public_model_are_refused():
                                    Layout(CLASSIFIER, 'cednet_next_tiny'))
     with pytest.raises(CheckpointError, match='cednet_next_tiny'):
         checkpoints.detect(theirs)
+
+
+@pytest.mark.parametrize('overrides', [{}, {'num_classes': 19, 'aux_head': False}])
+def test_upernet_comes_and_goes_in_the_names_of_mmsegmentation(overrides):
+    layout = Layout(UPERNET, 'cednet_next_tiny_upernet_ade20k', overrides)
+    ours = shapes_of(layout.variant, **overrides)
+    theirs = checkpoints.from_ours(ours, layout)
+    assert {'decode_head.psp_modules.3.1.bn.running_var', 'decode_head.fpn_bottleneck.conv.weight',
+            'decode_head.lateral_convs.2.conv.weight', 'decode_head.fpn_convs.0.bn.weight',
+            'decode_head.bottleneck.conv.weight', 'backbone.stages.3.0.encoder.2.1.gamma',
+            'decode_head.conv_seg.bias'} <= set(theirs)
+    assert ('auxiliary_head.convs.0.conv.weight' in theirs) == ('aux_head' not in overrides)
+    assert checkpoints.detect(theirs) == layout
+    back = checkpoints.to_ours(theirs, layout)
+    assert {k: v.shape for k, v in back.items()} == {k: v.shape for k, v in ours.items()}
+    assert 'stages.2.layers.2.blocks.1.dilated.0.weight' in backbone_state(theirs)

@@ -13,20 +13,23 @@ from typing import Any
 
 import torch
 
-from dense_perception.models.cednet import ARCHITECTURES, CLASSIFIERS, BackboneConfig
+from dense_perception.models.cednet import ARCHITECTURES, CLASSIFIERS, CONFIGS, BackboneConfig
 from dense_perception.models.checkpoints.cednet_keys import (
     CLASSIFIER,
     MM_BACKBONE,
+    UPERNET,
     backbone_table,
     key_table,
 )
 from dense_perception.models.checkpoints.keys import CheckpointError, KeyTable, State
 from dense_perception.models.checkpoints.layout import Layout
 
-KINDS = (CLASSIFIER, MM_BACKBONE)
+KINDS = (CLASSIFIER, UPERNET, MM_BACKBONE)
 
 _SIGN = 'stages.1.0.encoder.2.0.dwconv2.0.weight'
 _MM = 'backbone.'
+_UPERNET_SIGN = 'decode_head.psp_modules.0.1.conv.weight'
+_MASKS = 'decode_head.conv_seg.weight'
 _OURS = re.compile(r'(?:backbone|encoder\.body|backbone\.body)\.')
 
 
@@ -45,11 +48,19 @@ def detect(state: State, config: Mapping[str, Any], name: str) -> Layout | None:
         heads = sorted(key for key in state if re.fullmatch(r'heads\.\d+\.weight', key))
         if not heads:
             raise CheckpointError(f'the checkpoint looks like {CLASSIFIER}, but has no heads')
-        found = {'num_classes': state[heads[-1]].shape[0], 'deep_supervision': len(heads) > 1}
-        registered = CLASSIFIERS[architecture]
-        return Layout(CLASSIFIER, architecture, {
-            key: value for key, value in found.items() if value != getattr(registered, key)})
+        return _layout(CLASSIFIER, architecture, CLASSIFIERS[architecture], {
+            'num_classes': state[heads[-1]].shape[0], 'deep_supervision': len(heads) > 1})
+    if _UPERNET_SIGN in state and _MASKS in state:
+        variant = f'{architecture}_upernet_ade20k'
+        return _layout(UPERNET, variant, CONFIGS[variant], {
+            'num_classes': state[_MASKS].shape[0],
+            'aux_head': 'auxiliary_head.conv_seg.weight' in state})
     return Layout(MM_BACKBONE, architecture)
+
+
+def _layout(kind: str, variant: str, registered: object, found: Mapping[str, Any]) -> Layout:
+    return Layout(kind, variant, {key: value for key, value in found.items()
+                                  if value != getattr(registered, key)})
 
 
 def backbone_state(state: State) -> dict[str, torch.Tensor]:

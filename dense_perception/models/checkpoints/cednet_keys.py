@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dense_perception.models.checkpoints.keys import KeyTable, Rule, rule
 
 CLASSIFIER = 'CEDNet'
+UPERNET = 'CEDNet UPerNet (mmsegmentation)'
 MM_BACKBONE = 'CEDNet backbone (mmsegmentation, mmdetection)'
 
 _FIRST_BLOCKS = 3  # of every public one; the layer after them leads to 1/8
@@ -14,6 +15,7 @@ _STAGES = 4  # the most that a public one has
 _LEVELS = range(3)
 _BLOCK = (('gamma', 'gamma'), ('pwconv1', 'mlp.fc1'), ('pwconv2', 'mlp.fc2'))
 _NEXT = (*_BLOCK, ('dwconv', 'conv_dw'), ('norm', 'norm'))
+_CONV_NORM = (('conv', 'conv'), ('bn', 'norm'))
 _LONG_RANGE = (*_BLOCK, ('dwconv1', 'local'), ('dwconv2', 'dilated'))
 
 
@@ -23,6 +25,8 @@ def key_table(kind: str) -> KeyTable:
         heads = [rule(f'{theirs}.#', f'heads.#.{ours}') for theirs, ours in (
             ('final_layers', 'expand'), ('norms', 'norm'), ('heads', 'linear'))]
         return KeyTable([*_backbone('', 'backbone.'), *heads])
+    if kind == UPERNET:
+        return KeyTable([*_backbone('backbone.', 'encoder.body.'), *_upernet()])
     return backbone_table('backbone.', 'backbone.')
 
 
@@ -51,3 +55,14 @@ def _backbone(theirs: str, ours: str) -> Iterator[Rule]:
 def _blocks(theirs: str, ours: str, names: tuple[tuple[str, str], ...]) -> Iterator[Rule]:
     for their_name, our_name in names:
         yield rule(f'{theirs}.{their_name}', f'{ours}.{our_name}')
+
+
+def _upernet() -> Iterator[Rule]:
+    """Mmsegmentation's names of UPerNet and of its auxiliary head."""
+    for theirs, ours in (('psp_modules.#.1', 'pooling.branches.#'), ('bottleneck', 'pooling.fuse'),
+                         ('lateral_convs.#', 'laterals.#'), ('fpn_convs.#', 'smooth.#'),
+                         ('fpn_bottleneck', 'fuse')):
+        yield from _blocks(f'decode_head.{theirs}', f'head.{ours}', _CONV_NORM)
+    yield rule('decode_head.conv_seg', 'predict.linear')
+    yield from _blocks('auxiliary_head.convs.0', 'aux_head.conv', _CONV_NORM)
+    yield rule('auxiliary_head.conv_seg', 'aux_head.linear')
