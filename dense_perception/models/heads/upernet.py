@@ -40,7 +40,10 @@ class UPerNet(nn.Module):
 
 
 class FCNHead(nn.Module):
-    """One 3x3 convolution and class logits: float (B, channels, h, w) -> (B, num_classes, h, w)."""
+    """One 3x3 convolution and class logits.
+
+    ``forward``: float (B, channels, h, w) -> float (B, num_classes, h, w).
+    """
 
     def __init__(self, channels: int, num_classes: int, width: int = 256) -> None:
         super().__init__()
@@ -54,7 +57,7 @@ class FCNHead(nn.Module):
 
 
 class ConcatHead(nn.Module):
-    """All levels at the finest one's size and one 3x3 convolution, for maps that are fused already.
+    """All levels at the finest one's size and one 3x3 convolution: for maps fused already.
 
     ``forward``: maps float (B, ``channels``, h_i, w_i), finest first -> float
     (B, ``channels``, h_0, w_0).
