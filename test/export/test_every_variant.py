@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.tensorrt_rtx import build_engine
+from helpers.tiny_d3 import SHALLOW
 
 torch = pytest.importorskip('torch', reason='export needs torch')
 
@@ -59,7 +60,8 @@ TWINS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     'depth_anything_v2_giant': (_VIT, ('depth_anything_v2_giant',)),
     'cednet_next_tiny_upernet_ade20k': (_CEDNET, ('cednet_*_upernet_ade20k',)),
     'cednet_next_tiny_nyu': (_CEDNET | {'num_classes': 5},
-                             ('cednet_*_nyu', 'cednet_*_kitti', 'cednet_*_ade20k'))}
+                             ('cednet_*_nyu', 'cednet_*_kitti', 'cednet_*_ade20k')),
+    'd3_depth': (SHALLOW, ('d3_*',))}
 """Variant -> what makes it small, and the variants that it stands for."""
 
 
