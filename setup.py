@@ -41,15 +41,17 @@ setup(
     ],
     extras_require={
         'models': ['torch>=2.6', 'timm>=1.0.11,<2', 'onnx>=1.17', 'onnxscript', 'safetensors'],
+        # D3-Predictor is built on diffusers; transformers embeds its text, once, at conversion.
+        'd3': ['diffusers>=0.35', 'transformers>=5'],
         # bfloat16 on x86 CPUs that have it.
         'openvino': ['openvino>=2024.0'],
         'view': ['rerun-sdk>=0.39'],
         'world': ['mujoco>=3.3'],
         # transformers: the reference implementation of DPT and Depth Anything.
         # TensorRT for RTX builds engines without a GPU, so that CI can.
-        'test': ['dockerfile-parse', 'mypy', 'openvino>=2024.0', 'pytest>=8', 'pytest-timeout',
-                 'pytest-xdist', 'ruff', 'tensorrt-rtx; platform_machine == "x86_64"',
-                 'transformers>=5'],
+        'test': ['diffusers>=0.35', 'dockerfile-parse', 'mypy', 'openvino>=2024.0', 'pytest>=8',
+                 'pytest-timeout', 'pytest-xdist', 'ruff',
+                 'tensorrt-rtx; platform_machine == "x86_64"', 'transformers>=5'],
     },
     entry_points={
         'console_scripts': [

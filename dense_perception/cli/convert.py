@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'on the hub (Intel/dpt-large)')
     parser.add_argument('--variant', help='what the checkpoint is, where it does not tell itself '
                         '(see "models list")')
+    parser.add_argument('--base', metavar='FOLDER', help='for a U-Net alone (D3-Predictor, '
+                        'CleanDIFT): folder of the Stable Diffusion 2.1 that it goes with, or its '
+                        'name on the hub')
     for part in ('encoder', 'decoder'):
         parser.add_argument(f'--{part}-weights', metavar='FILE',
                             help=f'instead of a source: weights of timm for the {part} of '
@@ -82,7 +85,7 @@ def _converted(args: argparse.Namespace, sizes: dict[str, Any]) -> Converted:
         fields['input_height'], fields['input_width'] = sizes['size']
     try:
         found = (assemble(args.variant, parts, **fields) if parts
-                 else convert(args.source, args.variant, **fields))
+                 else convert(args.source, args.variant, args.base, **fields))
         return replace(found, card=sized(found.card, image_size=sizes['image_size']))
     except ValueError as error:
         raise CommandError(str(error)) from None

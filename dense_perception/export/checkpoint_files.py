@@ -27,10 +27,15 @@ CONFIG, PREPROCESSOR, README = 'config.json', 'preprocessor_config.json', 'READM
 # In the order in which Hugging Face prefers them; an index names the files of a sharded one.
 _FOLDER_WEIGHTS = ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin',
                    'pytorch_model.bin.index.json')
+_PIPELINE = 'model_index.json'
+_PARTS = ('unet', 'vae')
+_PART_WEIGHTS = tuple(f'diffusion_pytorch_model{end}' for end in (
+    '.safetensors', '.safetensors.index.json', '.bin'))
 _HUB_NAME = re.compile(r'[\w-][\w.-]*/[\w-][\w.-]*')
 _POINTER = b'version https://git-lfs'
 _HOW = ('give a .safetensors, .pt, .pth or .bin file, a Hugging Face folder (config.json and '
-        'model.safetensors), or a name on the hub such as Intel/dpt-large')
+        'model.safetensors, or model_index.json and its parts), or a name on the hub such as '
+        'Intel/dpt-large')
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,9 @@ class Source:
     """A checkpoint that was read.
 
     ``name``: of the file, the folder or the repository. ``config``, ``preprocessor``: of Hugging
-    Face, empty without. ``licence``: as its README states it, else empty.
+    Face, empty without. ``licence``: as its README states it, else empty. ``folder``: where it
+    lies, None for a file. Of a diffusers pipeline ``state`` has U-Net and autoencoder, their keys
+    behind ``unet.`` and ``vae.``, and ``config`` the configuration of each part by its name.
     """
 
     name: str
@@ -46,6 +53,7 @@ class Source:
     config: Mapping[str, Any] = field(default_factory=dict)
     preprocessor: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ''
+    folder: Path | None = None
 
 
 def read_source(text: str) -> Source:
@@ -122,6 +130,8 @@ def _pickle_problem(path: Path, error: Exception) -> str:
 
 def _read_folder(folder: Path, name: str) -> Source:
     """A Hugging Face folder, or one with a single file of PyTorch's."""
+    if (folder / _PIPELINE).is_file():
+        return _read_pipeline(folder, name)
     weights = next((folder / file for file in _FOLDER_WEIGHTS if (folder / file).is_file()), None)
     if weights is None:
         files = [file for file in sorted(folder.iterdir())
@@ -130,14 +140,35 @@ def _read_folder(folder: Path, name: str) -> Source:
             found = ', '.join(file.name for file in sorted(folder.iterdir())[:6]) or 'nothing'
             raise CheckpointError(f'{folder} has none of {", ".join(_FOLDER_WEIGHTS)} and not '
                                   f'just one PyTorch file (it has {found}); name the file')
-        return Source(f'{name}/{files[0].name}', read_state(files[0]), licence=_licence(folder))
+        return Source(f'{name}/{files[0].name}', read_state(files[0]), licence=_licence(folder),
+                      folder=folder)
+    state, config = _read_part(folder, weights)
+    preprocessor = folder / PREPROCESSOR
+    return Source(name, state, config, _json(preprocessor) if preprocessor.is_file() else {},
+                  _licence(folder), folder)
+
+
+def _read_part(folder: Path, weights: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f'{folder} has {weights.name} but no {CONFIG}, which tells what the '
                               'weights are of; copy the whole folder from the hub')
     state = _read_shards(folder, weights) if weights.suffix == '.json' else read_state(weights)
-    preprocessor = folder / PREPROCESSOR
-    return Source(name, state, _json(folder / CONFIG),
-                  _json(preprocessor) if preprocessor.is_file() else {}, _licence(folder))
+    return state, _json(folder / CONFIG)
+
+
+def _read_pipeline(folder: Path, name: str) -> Source:
+    """A folder of diffusers with U-Net and autoencoder, such as Stable Diffusion's."""
+    state: dict[str, torch.Tensor] = {}
+    configs = {path.parent.name: _json(path) for path in sorted(folder.glob(f'*/{CONFIG}'))}
+    for part in _PARTS:
+        files = [folder / part / file for file in _PART_WEIGHTS]
+        weights = next((file for file in files if file.is_file()), None)
+        if weights is None:
+            raise CheckpointError(f'{folder} is a folder of diffusers without {part}/'
+                                  f'{_PART_WEIGHTS[0]}; copy the whole folder from the hub')
+        found, configs[part] = _read_part(folder / part, weights)
+        state |= {f'{part}.{key}': value for key, value in found.items()}
+    return Source(name, state, configs, {}, _licence(folder), folder)
 
 
 def _read_shards(folder: Path, index: Path) -> dict[str, torch.Tensor]:
@@ -171,11 +202,22 @@ def _download(name: str) -> Path:
                 ignore_patterns=['*/*']))  # other formats lie in folders
             if any(folder.glob(f'*{SAFETENSORS}')):
                 break
+            if (folder / _PIPELINE).is_file():
+                return _download_pipeline(name)
     except (OSError, ValueError, HfHubHTTPError) as error:
         reason = str(error).strip().replace('\n', ' ')
         raise CheckpointError(f'"{name}" is no file or folder here, and could not be fetched from '
                               f'the hub: {reason}') from None
     return folder
+
+
+def _download_pipeline(name: str) -> Path:
+    """The parts of a diffusers repository that are read: weights in one format, texts in full."""
+    from huggingface_hub import snapshot_download
+    wanted = [f'{part}/{file}' for part in (*_PARTS, 'text_encoder')
+              for file in (CONFIG, f'*{SAFETENSORS}', f'*{SAFETENSORS}.index.json')]
+    return Path(snapshot_download(name, allow_patterns=[_PIPELINE, README, 'tokenizer/*', *wanted],
+                                  ignore_patterns=['*.fp16.*', '*non_ema*']))
 
 
 def _json(path: Path) -> dict[str, Any]:

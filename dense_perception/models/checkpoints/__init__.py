@@ -16,13 +16,12 @@ from typing import Any
 
 import torch
 
-from dense_perception.models.checkpoints import cednet, dpt
+from dense_perception.models.checkpoints import cednet, d3, dpt
 from dense_perception.models.checkpoints.keys import CheckpointError, KeyTable, State
 from dense_perception.models.checkpoints.layout import Layout
 from dense_perception.models.checkpoints.loading import Report, load_converted, unwrap
 
-_SYSTEMS = (dpt, cednet)
-
+_SYSTEMS = (dpt, cednet, d3)
 KINDS = tuple(kind for system in _SYSTEMS for kind in system.KINDS)
 """What :func:`detect` recognises."""
 
@@ -38,7 +37,7 @@ def detect(state: State, config: Mapping[str, Any] | None = None, name: str = ''
         such as taps and the range of metric depth.
     :param name: file or repository name. Only it tells the relative from the metric models of
         isl-org (``nyu``, ``kitti``) and of the Depth Anything authors (``metric_hypersim``,
-        ``metric_vkitti``): their tensors have the same shapes.
+        ``metric_vkitti``), and D3-Predictor's tasks: their tensors have the same shapes.
     :raises CheckpointError: the layout is unknown, or the sizes are those of no public model.
     """
     found = (system.detect(state, config or {}, name) for system in _SYSTEMS)

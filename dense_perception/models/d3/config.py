@@ -14,8 +14,6 @@ PROMPTS = {
 """Output -> the text that the network is conditioned on, the paper's (supplement, 6.2)."""
 
 ENCODINGS = ('mode', 'sample')
-FACTOR = 8
-"""An image is so many times as large as its latent."""
 
 SD21_UNET: dict[str, Any] = {
     'sample_size': 96, 'cross_attention_dim': 1024, 'attention_head_dim': (5, 10, 20, 20),

@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from dense_perception.models.d3.alignment import ExpertAlignment
-from dense_perception.models.d3.config import FACTOR, SD21_UNET, SD21_VAE, D3Config
+from dense_perception.models.d3.config import SD21_UNET, SD21_VAE, D3Config
 from dense_perception.models.d3.unet import FeatureUNet
 from dense_perception.models.inputs import require_multiple
 
@@ -63,7 +63,7 @@ class LatentPredictor(nn.Module):
         return {**self._outputs(prediction), 'latent': latent, 'features': features}
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """The scaled latent of images, float (B, C, H / 8, W / 8)."""
+        """The scaled latent of images, float (B, 4, H / 8, W / 8)."""
         found = self.vae.encode(x).latent_dist
         latent = found.mode() if self.config.encoding == 'mode' else found.sample()
         return latent * self.vae.config.scaling_factor
@@ -98,9 +98,8 @@ class D3Predictor(LatentPredictor):
     def __init__(self, config: D3Config) -> None:
         unet = FeatureUNet(**{**SD21_UNET, **_tuples(config.unet)})
         vae = AutoencoderKL(**{**SD21_VAE, **_tuples(config.vae)})
-        halvings = len(unet.config.block_out_channels) - 1
-        super().__init__(config, unet, vae, unet.config.cross_attention_dim,
-                         FACTOR * 2 ** halvings)
+        halvings = len(unet.config.block_out_channels) + len(vae.config.block_out_channels) - 2
+        super().__init__(config, unet, vae, unet.config.cross_attention_dim, 2 ** halvings)
 
 
 def _tuples(options: Any) -> dict[str, Any]:
