@@ -194,4 +194,5 @@ def test_model_files_of_the_other_tasks(variant: str, output: str, tmp_path: Pat
     if output == 'normals':
         np.testing.assert_allclose(np.linalg.norm(found, axis=2), 1, atol=1e-5)
     else:
-        assert 0 <= found.min() and found.max() <= 1
+        assert found.min() >= 0
+        assert found.max() <= 1

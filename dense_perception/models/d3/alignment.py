@@ -73,7 +73,9 @@ class ExpertAlignment(nn.Module):
 
     def distance(self, latent: torch.Tensor, features: Mapping[str, torch.Tensor],
                  timestep: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
-        """The distance to one expert a sample, at ``timestep`` int64 (B,); None = without noise.
+        """The distance to one expert a sample, at ``timestep`` int64 (B,).
+
+        :param noise: as ``latent``; None = the expert sees what the clean branch sees.
         """
         with torch.no_grad():
             seen = latent if noise is None else self.experts.noised(latent, noise, timestep)
