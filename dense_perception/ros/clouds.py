@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import array
+import functools
 import sys
 
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from dense_perception.ros.images import byte_array
+from dense_perception.ros.images import set_bytes
 
 _DATATYPES = {'float32': PointField.FLOAT32, 'float64': PointField.FLOAT64,
               'uint8': PointField.UINT8, 'int8': PointField.INT8,
@@ -18,20 +18,24 @@ _DATATYPES = {'float32': PointField.FLOAT32, 'float64': PointField.FLOAT64,
 
 
 def cloud_from_points(points: np.ndarray, header: Header,
-                      reuse: array.array | None = None) -> PointCloud2:
+                      reuse: PointCloud2 | None = None) -> PointCloud2:
     """Organised cloud of a structured array (height, width); its dtype names the fields.
 
     Points without a measurement have NaN coordinates, so ``is_dense`` is False (as in PCL).
 
-    :param reuse: see ``images.byte_array``.
+    :param reuse: an earlier result that has been published: overwritten and returned.
     """
-    height, width = points.shape
-    return PointCloud2(
-        header=header, height=height, width=width, fields=_fields(points.dtype),
-        is_bigendian=sys.byteorder == 'big', point_step=points.dtype.itemsize,
-        row_step=points.dtype.itemsize * width, data=byte_array(points, reuse), is_dense=False)
+    message = PointCloud2() if reuse is None else reuse
+    message.header, message.fields = header, _fields(points.dtype)
+    message.height, message.width = points.shape
+    message.is_bigendian, message.is_dense = sys.byteorder == 'big', False
+    message.point_step = points.dtype.itemsize
+    message.row_step = message.point_step * message.width
+    set_bytes(message.data, points)
+    return message
 
 
+@functools.lru_cache
 def _fields(dtype: np.dtype) -> list[PointField]:
     if dtype.fields is None:
         raise ValueError(f'points must be a structured array, not {dtype}')

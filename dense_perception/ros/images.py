@@ -35,60 +35,56 @@ def colour_from_image(msg: Image) -> tuple[np.ndarray, str]:
     pixels = _pixels(msg, layout)
     if msg.encoding in _ORDER:
         return pixels, _ORDER[msg.encoding]
-    return rgb_from_pixels(pixels, layout.name, msg.data), 'rgb'
+    return rgb_from_pixels(pixels, layout.name), 'rgb'
 
 
-def rgb_from_pixels(pixels: np.ndarray, encoding: str,
-                    data: array.array | None = None) -> np.ndarray:
+def rgb_from_pixels(pixels: np.ndarray, encoding: str) -> np.ndarray:
     """RGB, uint8 (height, width, 3), of the pixels of any encoding without planes.
 
     :param pixels: uint8 or uint16 (height, width, channels), in native byte order.
-    :param data: the bytes that ``pixels`` is a view of, where they are at hand.
     """
     if pixels.dtype == np.uint16:
         # The network sees 8 bits; the low byte is below the noise of any camera.
         pixels, encoding = (pixels >> 8).astype(np.uint8), encoding.replace('16', '8')
-        data = None
     height, width, channels = pixels.shape
-    if data is None or not pixels.flags.c_contiguous:
-        data = byte_array(pixels)
-    return rgb_from_packed(Image(height=height, width=width, encoding=encoding,
-                                 step=width * channels, data=data))
+    image = Image(height=height, width=width, encoding=encoding, step=width * channels)
+    set_bytes(image.data, pixels)
+    return rgb_from_packed(image)
 
 
 def image_from_array(pixels: np.ndarray, encoding: str, header: Header,
-                     reuse: array.array | None = None) -> Image:
+                     reuse: Image | None = None) -> Image:
     """Message of an array (height, width[, 3]) whose dtype fits ``encoding``.
 
     :param encoding: ``rgb8``, ``mono8``, ``32FC1``, ``32FC3`` or ``16UC1``.
-    :param reuse: see ``byte_array``.
+    :param reuse: an earlier result that has been published: overwritten and returned.
     :raises ValueError: the dtype does not fit the encoding.
     """
     if pixels.dtype != _ENCODING_DTYPES[encoding]:
         raise ValueError(f'encoding {encoding} needs {np.dtype(_ENCODING_DTYPES[encoding])}, '
                          f'not {pixels.dtype}')
     height, width = pixels.shape[:2]
-    return Image(header=header, height=height, width=width, encoding=encoding,
-                 is_bigendian=int(sys.byteorder == 'big'), step=pixels.nbytes // height,
-                 data=byte_array(pixels, reuse))
+    message = Image() if reuse is None else reuse
+    message.header, message.height, message.width = header, height, width
+    message.encoding, message.is_bigendian = encoding, int(sys.byteorder == 'big')
+    message.step = pixels.nbytes // height
+    set_bytes(message.data, pixels)
+    return message
 
 
-def byte_array(values: np.ndarray, reuse: array.array | None = None) -> array.array:
-    """Bytes of an array in the form that rclpy takes over without looking at each of them.
+def set_bytes(data: array.array, values: np.ndarray) -> None:
+    """Make ``data`` of a message hold the bytes of an array.
 
-    rclpy checks any other sequence byte by byte, which takes 100 ms for a VGA image.
-
-    :param reuse: an earlier result whose message has been published: overwritten and returned,
-        because fresh megabytes cost more than copying into old ones.
+    In place, because rclpy copies what is assigned to ``data`` (twice in a constructor), and
+    looks at every byte of what is no ``array.array``; and because fresh megabytes cost more than
+    copying into old ones.
     """
     flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-    data = array.array('B') if reuse is None else reuse
     del data[flat.size:]
     common = len(data)
     if common:
         np.frombuffer(data, np.uint8)[:] = flat[:common]
     data.frombytes(flat[common:])
-    return data
 
 
 def _check_data(msg: Image, layout: Layout) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -112,7 +113,9 @@ class AdaptiveSubscription:
             self.close()
             self._subscription = self._node.create_subscription(
                 self._type, self.topic, self._callback,
-                QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=wanted))
+                QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=wanted),
+                # ``mismatch`` asks the graph; each event would cost time with every message.
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
 
     def close(self) -> None:
         """Stop listening; ``adapt`` starts again."""

@@ -6,7 +6,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from dense_perception.ros.images import byte_array
+from dense_perception.ros.images import set_bytes
 
 BAYER = tuple(f'bayer_{pattern}' for pattern in ('rggb', 'bggr', 'gbrg', 'grbg'))
 LUMINANCE_FIRST = ('yuyv', 'yuv422_yuy2')
@@ -39,9 +39,10 @@ def encoded(picture: np.ndarray, encoding: str, padding: int = 0, big_endian: bo
         parts.append(_padded(below, 2 * padding).reshape(-1, plane.shape[1] + padding))
     else:
         parts.append(_padded(below, padding))
-    return Image(header=header or Header(), height=picture.shape[0], width=picture.shape[1],
-                 encoding=encoding, step=plane.shape[1] + padding, is_bigendian=int(big_endian),
-                 data=byte_array(np.concatenate(parts)))
+    image = Image(header=header or Header(), height=picture.shape[0], width=picture.shape[1],
+                  encoding=encoding, step=plane.shape[1] + padding, is_bigendian=int(big_endian))
+    set_bytes(image.data, np.concatenate(parts))
+    return image
 
 
 def _rows(picture: np.ndarray, encoding: str) -> np.ndarray:

@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 
 from dense_perception.ros import converters
 from dense_perception.ros.encodings import LAYOUTS, ImageError
-from dense_perception.ros.images import byte_array, colour_from_image, image_from_array
+from dense_perception.ros.images import colour_from_image, image_from_array
 
 WIDTH, HEIGHT = 16, 12
 COLOURS = np.array([[(200, 60, 20), (10, 200, 120)], [(90, 90, 240), (250, 240, 30)]], np.uint8)
@@ -199,10 +199,11 @@ def test_array_to_message(encoding: str, pixels: np.ndarray):
         image_from_array(pixels.astype(np.float64), encoding, header)
 
 
-def test_bytes_are_reused_when_they_fit():
-    old = byte_array(np.zeros(10, np.uint8))
-    new = byte_array(np.arange(10, dtype=np.uint8), old)
-    assert new is old and list(new) == list(range(10))
-    for size in (11, 3, 0, 0, 25):
-        assert byte_array(np.full(size, size, np.uint8), old) is old
-        assert list(old) == [size] * size
+def test_a_message_is_filled_again_where_its_bytes_lie():
+    message = image_from_array(np.zeros((2, 5), np.uint8), 'mono8', Header())
+    data = message.data
+    for size in (11, 3, 3, 25):
+        pixels = np.full((2, size), size, np.uint8)
+        assert image_from_array(pixels, 'mono8', Header(), message) is message
+        assert message.data is data and list(data) == [size] * 2 * size
+        assert (message.width, message.step) == (size, size)
