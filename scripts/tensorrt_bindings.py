@@ -2,8 +2,8 @@
 
     python scripts/tensorrt_bindings.py tensorrt-bindings==8.6.1 tensorrt-cu12-bindings==10.16.1.11
 
-Downloads the Python bindings from PyPI (1 MB each; the libraries are elsewhere), gives them libraries
-whose functions do nothing, imports them and looks. Needs a C compiler, nm and readelf.
+Downloads the Python bindings from PyPI (1 MB each; the libraries are elsewhere), gives them
+libraries whose functions do nothing, imports them and looks. Needs a C compiler, nm and readelf.
 """
 
 from __future__ import annotations
