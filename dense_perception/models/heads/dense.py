@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dense_perception.models.layers.reshape import LinearThenShuffle
+
 DEPTH_ACTIVATIONS = ('sigmoid', 'exp', 'log_height')
 
 
@@ -48,18 +50,21 @@ class DenseHead(nn.Module):
             outputs['logits'] = values[:, -self.num_classes:]
         return outputs
 
-    def absorb(self, before: nn.Conv2d) -> None:
-        """Merge a linear layer whose output this head reads; in place, for export.
+    def absorb(self, shuffle: nn.PixelShuffle, before: nn.Conv2d) -> None:
+        """Merge a shuffle and a linear layer whose output this head reads; in place, for export.
 
-        Two linear layers in a row are one; at full resolution the first costs more time than its
-        numbers say.
+        Two linear layers in a row are one, and one that gives fewer channels than it takes is
+        better applied before the shuffle than at full resolution.
         """
         second = self.linear
         with torch.no_grad():
             rows = second.weight.flatten(1)
-            self.linear = nn.Conv2d(before.in_channels, second.out_channels, 1)
-            self.linear.weight.copy_((rows @ before.weight.flatten(1))[:, :, None, None])
-            self.linear.bias.copy_(rows @ before.bias + second.bias)
+            merged = nn.Conv2d(before.in_channels, second.out_channels, 1)
+            merged.weight.copy_((rows @ before.weight.flatten(1))[:, :, None, None])
+            merged.bias.copy_(rows @ before.bias + second.bias)
+        self.linear = (LinearThenShuffle(merged, shuffle.upscale_factor)
+                       if merged.out_channels < merged.in_channels
+                       else nn.Sequential(shuffle, merged))
 
     def _activate(self, value: torch.Tensor) -> torch.Tensor:
         if self.depth == 'sigmoid':

@@ -33,8 +33,11 @@ class PostFeaturePyramid(nn.Module):
         levels = [rs(maps[i]) for rs, i in zip(self.levels, self.read, strict=True)]
         return self.fuse(torch.cat(levels, dim=1))
 
-    def take_last_layer(self) -> nn.Conv2d:
-        """Remove and return the last, linear layer, for a head that absorbs it; in place."""
-        last = self.fuse.fc2
-        self.fuse.fc2 = nn.Identity()
-        return last
+    def take_tail(self) -> tuple[nn.PixelShuffle, nn.Conv2d]:
+        """Remove and return the last, linear layer and the shuffle before it; in place.
+
+        For a head that absorbs them.
+        """
+        tail = self.fuse.shuffle, self.fuse.fc2
+        self.fuse.shuffle, self.fuse.fc2 = nn.Identity(), nn.Identity()
+        return tail

@@ -47,6 +47,31 @@ class ReShape(nn.Sequential):
             nn.init.constant_(self.fc2.bias, _NEUTRAL[operation])
 
 
+class LinearThenShuffle(nn.Module):
+    """A PixelShuffle and a 1x1 convolution, exchanged: the values are those of this order.
+
+    ``forward``: float (B, in_channels * scale^2, h, w) -> float (B, out_channels, h * scale,
+    w * scale). With fewer channels after the convolution than before, the shuffle moves less. All
+    sub-pixels of a position share the weights, so that it is one product of matrices.
+
+    :param linear: the convolution.
+    """
+
+    def __init__(self, linear: nn.Conv2d, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.weight = nn.Parameter(linear.weight.detach().flatten(1))
+        self.bias = nn.Parameter(linear.bias.detach()[:, None])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        batch, _, height, width = x.shape
+        out_channels, in_channels = self.weight.shape
+        values = self.weight @ x.reshape(batch, in_channels, -1) + self.bias
+        values = values.reshape(batch, out_channels * self.scale ** 2, height, width)
+        return nn.functional.pixel_shuffle(values, self.scale)
+
+
 def mix(features: torch.Tensor, encoded: torch.Tensor, operation: str) -> torch.Tensor:
     """Mix encoded features into image features element by element, see :data:`OPERATIONS`."""
     if operation == 'replace':

@@ -130,7 +130,7 @@ class FPN(nn.Module):
     def fold_for_inference(self, height: int, width: int) -> None:
         """Precompute what one input size and fixed weights allow; in place, for export."""
         self.encoder.fold_for_inference(height, width)
-        self.head.absorb(self.pfp.take_last_layer())
+        self.head.absorb(*self.pfp.take_tail())
 
 
 def _require_pyramid(encoder: Encoder, name: str) -> None:

@@ -137,7 +137,7 @@ class XNet(nn.Module):
     def fold_for_inference(self, height: int, width: int) -> None:
         """Precompute what one input size and fixed weights allow; in place, for export."""
         self.encoder.fold_for_inference(*self.encoder_size(height, width))
-        self.head.absorb(self.pfp.take_last_layer())
+        self.head.absorb(*self.pfp.take_tail())
 
 
 class Decoder(nn.Module):
