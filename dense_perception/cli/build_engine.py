@@ -30,10 +30,9 @@ from dense_perception.inference.predictor import Predictor
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('model', help='shipped model or path of a model file')
-    parser.add_argument('--backend', default='tensorrt',
-                        choices=('tensorrt', 'tensorrt_rtx', 'openvino'),
+    parser.add_argument('--backend', choices=('tensorrt', 'tensorrt_rtx', 'openvino'),
                         help='openvino has no engine: its precision is compared (default: '
-                        'tensorrt)')
+                        'tensorrt; with --node the first that works there)')
     parser.add_argument('--precision', default='fp16', choices=PRECISIONS,
                         help='default: fp16')
     parser.add_argument('--target', action='append', default=[], metavar='SM',
@@ -42,11 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, help='also write the engine here')
     parser.add_argument('--from', dest='source', type=Path, metavar='ENGINE',
                         help='do not build, but take this engine, which --target made elsewhere')
+    parser.add_argument('--node', metavar='NAME', help='let this running perception node build '
+                        'it, such as /perception; of the options below none counts then')
     accuracy.add_sample_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, compare and keep; exit code 1 if the engine is refused."""
+    if args.node:
+        if args.out or args.source:
+            raise CommandError('--node builds into the cache of its machine: leave out --out and '
+                               '--from')
+        from dense_perception.cli import engine_client
+        return engine_client.build(args)
+    args.backend = args.backend or 'tensorrt'
     try:
         model = ModelFile.open(args.model)
         if args.target:

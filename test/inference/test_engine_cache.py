@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +97,51 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     assert cache.store(ENGINE, {}) is None
     assert 'No space left on device' in (cache.problem or '')
     assert list(tmp_path.iterdir()) == []
+
+
+@contextlib.contextmanager
+def as_a_user_who_cannot_write(folder: Path) -> Iterator[None]:
+    """The folder is read-only meanwhile, also for root."""
+    user = os.geteuid()
+    os.chmod(folder, 0o555)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        os.chmod(folder, 0o755)
+
+
+def test_a_read_only_folder_gives_its_engines_and_takes_none():
+    other = replace(KEY, precision='fp32')
+    with tempfile.TemporaryDirectory() as name:  # pytest's own lie in one that is closed to others
+        os.chmod(name, 0o755)
+        cache = stored(Path(name))
+        for file in (cache.path, cache.path.with_suffix('.json')):
+            file.chmod(0o644)  # an administrator's wish that all may use it
+        with as_a_user_who_cannot_write(Path(name)):
+            assert EngineCache(KEY, 'my model/2', Path(name)).load() == (ENGINE, '')
+            cache = EngineCache(other, 'my model/2', Path(name))
+            with cache.lock() as mine:
+                assert mine and cache.store(ENGINE, {}) is None
+            assert 'cannot be locked (Permission denied)' in (cache.problem or '')
+        assert len(list(Path(name).iterdir())) == 2
+
+
+def test_waiting_for_another_build_can_be_given_up(tmp_path: Path):
+    cache, asked = EngineCache(KEY, 'm', tmp_path), []
+    with cache.lock() as mine:
+        assert mine
+        with EngineCache(replace(KEY, precision='fp32'), 'm', tmp_path).lock(
+                lambda: bool(asked.append(1))) as other:
+            assert not other and asked  # in one process one engine at a time, whichever it is
+    with open(next(tmp_path.glob('*fp16*.lock')), 'w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as another process would
+        with cache.lock(lambda: False) as other:
+            assert not other
+    with cache.lock(lambda: False) as mine:
+        assert mine
 
 
 def test_the_cache_is_where_xdg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -154,6 +154,23 @@ def test_a_gpu_without_memory_is_left_and_nothing_leaks(machine, plane_model: Pa
     assert machine.cuda.blocks == {}
 
 
+def test_an_engine_that_finds_no_memory_for_its_context_is_left(machine, plane_model: Path,
+                                                                monkeypatch: pytest.MonkeyPatch):
+    """TensorRT says why in its log, and returns None."""
+    class Runtime:
+        def __init__(self, log: object) -> None:
+            self.log = log
+
+        def deserialize_cuda_engine(self, data: bytes) -> SimpleNamespace:
+            return SimpleNamespace(create_execution_context=lambda: self.log.log(
+                machine.trt.ILogger.ERROR, 'OutOfMemory (Requested size was 9 GiB.)'))
+    machine.trt.Runtime = Runtime
+    predictor = on_engine(plane_model)
+    assert predictor.backend == 'onnxruntime-cpu'
+    assert 'cannot run the engine: the GPU is out of memory' in predictor.skipped['tensorrt']
+    assert any('without tensorrt: ' in line for line in predictor.said)
+
+
 @pytest.mark.parametrize('call', ['cudaGraphLaunch', 'cudaEventSynchronize'])
 def test_a_gpu_that_fails_under_way_hands_the_frame_down(machine, plane_model: Path, call: str):
     predictor = on_engine(plane_model)

@@ -23,6 +23,7 @@ from onnx import numpy_helper
 from rclpy.action import ActionClient
 from sensor_msgs.msg import Image
 
+from dense_perception.cli.main import main
 from dense_perception.inference.backends import gpu
 from dense_perception.nodes.perception_node import PerceptionNode
 from dense_perception_msgs.action import BuildEngine
@@ -113,6 +114,24 @@ def test_it_ends_with_the_node(rtx, cache: Path, graph: Graph, plane_model: Path
     process.send(signal.SIGINT)
     assert process.wait() == 0 and 'Traceback' not in process.log, process.log
     assert not list(cache.glob('*.engine'))
+
+
+def test_the_command_line_lets_a_node_build(rtx, cache: Path, graph: Graph, plane_model: Path,
+                                            tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture):
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(graph.domain))
+    graph.start('perception', model=plane_model)
+    supported = write_code_model(tmp_path / 'code.onnx', 'affine')
+    command = ['build-engine', str(supported), '--node', '/perception']
+    assert main([*command, '--target', 'SM89']) == 0
+    assert 'built for SM89' in capsys.readouterr().out and len(list(cache.glob('*.engine'))) == 1
+    assert main([*command, '--target', 'SM1']) == 1
+    assert 'does not build for "SM1"' in capsys.readouterr().err
+    command[1] = str(plane_model)
+    assert main([*command, '--target', 'SM89']) == 1
+    assert 'does not support plane.onnx: operator Gather in layer' in capsys.readouterr().err
+    assert main([*command, '--out', 'here']) == 1
+    assert 'leave out --out' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('goal', 'said'), [

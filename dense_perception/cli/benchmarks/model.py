@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from typing import Any
 
 import onnxruntime as ort
@@ -18,10 +19,30 @@ from dense_perception.inference.backends import (
     BackendOptions,
     open_backend,
 )
-from dense_perception.inference.backends.onnxruntime import OnnxRuntimeBackend
+from dense_perception.inference.backends.onnxruntime import OnnxRuntimeBackend, session_options
 from dense_perception.inference.model_file import ModelFile, ModelFileError
 
 _SHIPPED = 'as shipped'
+
+
+def _setting(name: str, value: object) -> Callable[[ort.SessionOptions], object]:
+    if '.' in name:
+        return lambda options: options.add_session_config_entry(name, str(value))
+    return lambda options: setattr(options, name, value)
+
+
+_CHANGES = {
+    'spinning threads': _setting('session.intra_op.allow_spinning', 1),
+    '1 thread': _setting('intra_op_num_threads', 1),
+    'basic graph optimisation': _setting(
+        'graph_optimization_level', ort.GraphOptimizationLevel.ORT_ENABLE_BASIC),
+    'extended graph optimisation': _setting(  # all but the NCHWc layout
+        'graph_optimization_level', ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED),
+    'no arena': _setting('enable_cpu_mem_arena', False),
+    'no memory pattern': _setting('enable_mem_pattern', False),
+    'denormals as zero': _setting('session.set_denormal_as_zero', 1),
+    'smaller blocks for late threads': _setting('session.dynamic_block_base', 4)}
+"""What ONNX Runtime could be told otherwise, one at a time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +61,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     inputs = sample_inputs(model.card)
     cores = len(os.sched_getaffinity(0))
     shipped = OnnxRuntimeBackend(model)
-    sessions = {f'{cores} threads, spinning': _session(model, cores, spinning=True),
-                '1 thread': _session(model, 1, spinning=False),
-                f'{cores} threads, basic graph optimisation': _session(
-                    model, cores, False, ort.GraphOptimizationLevel.ORT_ENABLE_BASIC)}
+    sessions = {name: _session(model, change) for name, change in _CHANGES.items()}
     rivals = {_SHIPPED: lambda: shipped.run(inputs)} | {
         name: (lambda session=session: session.run(None, inputs))
         for name, session in sessions.items()}
@@ -79,11 +97,9 @@ def _backends(model: ModelFile) -> tuple[dict[str, Backend], dict[str, str]]:
     return found, skipped
 
 
-def _session(model: ModelFile, threads: int, spinning: bool,
-             optimisation: ort.GraphOptimizationLevel = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+def _session(model: ModelFile, change: Callable[[ort.SessionOptions], object]
              ) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.graph_optimization_level = optimisation
-    options.add_session_config_entry('session.intra_op.allow_spinning', str(int(spinning)))
+    """A session as shipped but for one change."""
+    options = session_options(BackendOptions())
+    change(options)
     return ort.InferenceSession(str(model.path), options, providers=['CPUExecutionProvider'])

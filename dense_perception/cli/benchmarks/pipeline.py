@@ -15,6 +15,7 @@ from dense_perception.cli.command import CommandError
 from dense_perception.cli.observer import Observer
 from dense_perception.cli.processes import NodeGroup, free_domain
 from dense_perception.cli.summary import timing
+from dense_perception.inference.backends import BACKENDS, PRECISIONS
 
 _LISTENED = (topics.DEPTH, topics.RELATIVE, topics.MASK, topics.CLOUD)
 
@@ -24,6 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--source', default='demo', help='as of the demo (default: demo)')
     parser.add_argument('--model', default='xnet_small',
                         help='shipped model or path of a model file (default: xnet_small)')
+    parser.add_argument('--backend', default='auto', choices=('auto', *BACKENDS))
+    parser.add_argument('--precision', default='fp32', choices=PRECISIONS)
+    parser.add_argument('--threads', type=int, default=0, help='CPU threads of the backend; '
+                        '0 = one per core (default: 0)')
     parser.add_argument('--rate', type=float, default=100.0, metavar='HZ',
                         help='images per second that the source offers (default: 100)')
     parser.add_argument('--size', default='640x480', metavar='WxH',
@@ -43,8 +48,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as logs, \
             NodeGroup(free_domain(), Path(logs)) as group, \
             Observer(group.domain, _LISTENED) as observer:
-        perception = group.start('perception', {'model': args.model,
-                                                'output_size': args.output_size})
+        perception = group.start('perception', {
+            'model': args.model, 'output_size': args.output_size, 'backend': args.backend,
+            'precision': args.precision, 'threads': args.threads})
         group.start('image_source', {'source': args.source, 'rate': args.rate,
                                      'width': width, 'height': height})
         # The first frames pay for caches, pages and connections.
@@ -54,8 +60,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         observer.spin(args.duration)
         group.check()
         cpu, seconds = perception.cpu_seconds() - before[0], time.monotonic() - before[1]
-        return _result(observer, args) | {'cpu_percent': round(100 * cpu / seconds, 1),
-                                          'rss_mb': perception.resident_mb()}
+        result = _result(observer, args)
+        return result | {
+            'cpu_percent': round(100 * cpu / seconds, 1),
+            'cpu_ms_per_frame': round(1e3 * cpu / max(result['frames_out'], 1), 2),
+            'rss_mb': perception.resident_mb()}
 
 
 def markdown(result: dict[str, Any]) -> str:

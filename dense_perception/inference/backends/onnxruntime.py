@@ -37,7 +37,7 @@ class OnnxRuntimeBackend:
             _require_cuda()
         try:
             self._session = ort.InferenceSession(
-                str(model.path), _session_options(options),
+                str(model.path), session_options(options),
                 providers=[(_CUDA, {'use_tf32': int(options.precision != 'fp32')}), _CPU]
                 if cuda else [_CPU])
         except Exception as error:  # ONNX Runtime raises its own, undocumented classes
@@ -67,7 +67,8 @@ def _require_cuda() -> None:
     gpu.probe()
 
 
-def _session_options(options: BackendOptions) -> ort.SessionOptions:
+def session_options(options: BackendOptions) -> ort.SessionOptions:
+    """ONNX Runtime's options; what else was tried is in docs/backends.md."""
     session = ort.SessionOptions()
     session.intra_op_num_threads = options.cpu_threads
     session.inter_op_num_threads = 1
