@@ -11,6 +11,8 @@ torch = pytest.importorskip('torch', reason='training needs torch')
 from dense_perception_training.losses import (  # noqa: E402
     LOSSES,
     AffineInvariantL1,
+    AlphaGradient,
+    AlphaRegression,
     Criterion,
     CrossEntropy,
     DepthRegression,
@@ -18,6 +20,7 @@ from dense_perception_training.losses import (  # noqa: E402
     Focal,
     GradientMatching,
     HeightNormalisedLog,
+    LogGradient,
     LossError,
     NormalAngle,
     NormalL2,
@@ -219,3 +222,64 @@ def test_errors_say_what_would_be_right(act, message):
 def test_every_loss_has_a_recipe_name_and_a_docstring():
     assert {make_loss(name).__class__ for name in LOSSES} == set(LOSSES.values())
     assert all(cls.__doc__ for cls in LOSSES.values())
+
+
+def test_unit_depth_goes_from_0_at_the_2_percent_quantile_to_1_at_the_98():
+    truth = torch.linspace(2, 12, 101).reshape(1, 1, 101).repeat(1, 4, 1)
+    truth[0, 3] = NAN
+    expected = ((truth.nan_to_num(5.0) - 2.2) / 9.6).clamp(0, 1)
+    loss = DepthRegression('l2', 'unit')
+    assert depth_loss(loss, expected, truth) < 1e-9
+    assert depth_loss(loss, expected + 0.5, truth) == pytest.approx(0.25, abs=1e-5)
+    assert depth_loss(LogGradient(), expected, truth) < 1e-7
+    assert depth_loss(loss, expected, torch.full_like(truth, NAN)) == 0
+
+
+def test_log_gradient_is_the_mean_over_both_directions_at_its_step():
+    truth = torch.arange(1.0, 6.0).view(1, 1, 5).repeat(1, 5, 1)  # unit: 0 .. 1 by columns
+    flat = torch.zeros(1, 5, 5)
+    unit = torch.log1p(torch.arange(5.0) / 4)
+    slopes = (unit[2:] - unit[:-2]).mean()
+    # Down the columns nothing changes, and there are as many pairs.
+    assert depth_loss(LogGradient(), flat, truth) == pytest.approx(slopes.item() / 2)
+
+
+def test_least_squares_alignment_leaves_metres():
+    truth = scene()
+    loss = AffineInvariantL1(trim=0.0, alignment='least_squares', space='depth')
+    assert depth_loss(loss, known(truth) * 0.02 + 0.3, truth) < 1e-5
+    off = known(truth) * 0.02 + 0.3
+    off[:, ::2] += 0.02  # a metre, in every other row; half of it is taken up by the shift
+    assert depth_loss(loss, off, truth) == pytest.approx(0.5, abs=0.1)
+    flat = torch.zeros_like(truth).requires_grad_()
+    value = loss({'depth': flat}, {'depth': truth})
+    value.backward()
+    assert value.item() == 0 and not flat.grad.any()
+    with pytest.raises(LossError, match='least_squares'):
+        AffineInvariantL1(alignment='median')
+
+
+def test_length_of_a_normal_counts_where_it_is_asked_for():
+    truth = torch.tensor([0.0, 0, -1]).view(1, 3, 1, 1).repeat(1, 1, 2, 2)
+    batch, outputs = {'normals': truth}, {'normals': truth * 3}
+    assert NormalL2()(outputs, batch).item() == 0
+    assert NormalL2(normalise=False)(outputs, batch).item() == pytest.approx(4)
+
+
+def test_matte_losses():
+    truth = torch.zeros(1, 8, 8)
+    truth[..., 4:] = 1
+    truth[0, 0] = NAN
+    batch = {'alpha': truth}
+    right = {'alpha': truth.nan_to_num(9.0)}
+    off = {'alpha': truth.nan_to_num(9.0) + 0.5}
+    for loss in (AlphaRegression(), AlphaRegression('l2'), AlphaGradient()):
+        assert loss(right, batch).item() == 0
+    assert AlphaRegression()(off, batch).item() == 0.5
+    assert AlphaRegression('l2')(off, batch).item() == 0.25
+    assert AlphaGradient()(off, batch).item() == 0  # an offset has no edges
+    blank = {'alpha': torch.zeros(1, 8, 8)}
+    # One edge of 7, of 3 and of 1 steps across; none down.
+    assert AlphaGradient()(blank, batch).item() == pytest.approx((1 / 7 + 1 / 3 + 1) / 3)
+    with pytest.raises(LossError, match='l1, l2'):
+        AlphaRegression('l3')

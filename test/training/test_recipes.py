@@ -19,7 +19,9 @@ from dense_perception.models import model_entry  # noqa: E402
 from dense_perception.models.complexity import meta_model  # noqa: E402
 
 RECIPES = sorted(path.stem for path in CONFIGS.glob('*.yaml'))
-NEEDS = {'depth': 'depth', 'segmentation': 'logits'}
+# Beginning of a loss's name -> what it compares; all others compare depth.
+COMPARES = {'cross_entropy': 'logits', 'normal': 'normals', 'alpha': 'alpha',
+            'expert_alignment': 'features'}
 
 
 @pytest.mark.parametrize('name', RECIPES)
@@ -41,16 +43,11 @@ def test_recipe_fits(name: str):
     # The losses find what they compare, at the stage's size.
     x = torch.zeros(1, model.in_chans, stage.height, stage.width, device='meta')
     outputs = model.train()(torch.cat([x, x]))
-    batch = {'depth': torch.zeros(2, stage.height, stage.width, device='meta'),
-             'labels': torch.zeros(2, stage.height, stage.width, dtype=torch.int64,
-                                   device='meta'),
-             'known': torch.zeros(2, device='meta'), 'camera_height': torch.ones(2, device='meta'),
-             'true_height': torch.ones(2, device='meta')}
-    assert outputs and set(outputs) <= {'depth', 'logits', 'aux_logits'}
+    assert outputs and set(outputs) <= {'depth', 'logits', 'aux_logits', 'normals', 'alpha',
+                                        'latent', 'features'}
     for term in criterion.terms:
-        wanted = 'labels' if 'cross_entropy' in term.name else 'depth'
-        assert wanted in batch
-        assert ('logits' if wanted == 'labels' else 'depth') in outputs, term.name
+        compared = next((v for k, v in COMPARES.items() if term.name.startswith(k)), 'depth')
+        assert compared in outputs, term.name
 
 
 @pytest.mark.parametrize('name', RECIPES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ from dense_perception_training.recipe import Recipe, RecipeError
 from dense_perception_training.runlog import RunLog
 from dense_perception_training.starting import (
     balanced_losses,
+    check_learned,
     commit_of_checkout,
+    learned_state,
     start_model,
 )
 from dense_perception_training.validation import Validation
@@ -68,8 +71,15 @@ class Trainer:
         self.ema = averaged_model(raw, recipe.ema_decay) if recipe.ema_decay else None
         if self.ema is not None:
             self.ema.to(fabric.device)
-        self.criterion = Criterion.from_config(balanced_losses(recipe, len(self.classes)))
-        self.model, self.optimiser = fabric.setup(raw, make_optimiser(raw, recipe.optimiser))
+        self.criterion = Criterion.from_config(
+            balanced_losses(recipe, len(self.classes))).bound(raw)
+        learned = self.criterion.learned
+        if learned:
+            check_learned(learned, recipe, fabric)
+        self.model, self.optimiser = fabric.setup(
+            raw, make_optimiser(raw, recipe.optimiser, *learned.values()))
+        self.criterion = self.criterion.with_learned(
+            {name: fabric.setup_module(loss) for name, loss in learned.items()})
         self.step = 0
         if (run / CHECKPOINT).exists():
             self._resume()
@@ -150,7 +160,10 @@ class Trainer:
         total: dict[str, float] = {}
         for number, batch in enumerate(batches):
             last = number + 1 == len(batches)
-            with self.fabric.no_backward_sync(self.model, enabled=not last):
+            with ExitStack() as unsynchronised:
+                for module in (self.model, *self.criterion.learned.values()):
+                    unsynchronised.enter_context(
+                        self.fabric.no_backward_sync(module, enabled=not last))
                 losses = self._losses(batch)
                 self.fabric.backward(losses['loss'] / len(batches))
             for name, value in losses.items():
@@ -191,6 +204,8 @@ class Trainer:
                                  'optimiser': self.optimiser}
         if self.ema is not None:
             state['ema'] = self.ema.state_dict()
+        for name, loss in self.criterion.learned.items():
+            state[f'loss {name}'] = learned_state(unwrapped(loss))
         partial = self.run / f'{CHECKPOINT}.partial'
         self.fabric.save(partial, state)
         if self.fabric.is_global_zero:
@@ -223,6 +238,8 @@ class Trainer:
         self.step = state['step']
         if self.ema is not None:
             self.ema.load_state_dict(rest['ema'])
+        for name, loss in self.criterion.learned.items():
+            loss.load_state_dict(rest[f'loss {name}'], strict=False)
         self.fabric.print(f'resuming {self.run} at step {self.step} of {self.recipe.total_steps}')
 
 

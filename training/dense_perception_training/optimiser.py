@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -15,15 +16,18 @@ from dense_perception_training.recipe import Optimiser, Recipe
 _BLOCK = re.compile(r'^body\.((?:(?:stages|layers|blocks)[._]\d+(?:\.\d+)?\.?)+)')
 
 
-def make_optimiser(model: nn.Module, options: Optimiser) -> torch.optim.Optimizer:
+def make_optimiser(model: nn.Module, options: Optimiser,
+                   *losses: nn.Module) -> torch.optim.Optimizer:
     """An optimiser whose groups carry ``factor``, their share of the learning rate.
+
+    :param losses: those that learn along with the model, at the full rate.
 
     Weight decay is for matrices and kernels; norms, biases and other vectors have none, and
     neither have position tables.
     """
     groups = [{'params': parameters, 'lr': 0.0, 'factor': factor,
                'weight_decay': options.weight_decay if decays else 0.0}
-              for (factor, decays), parameters in _grouped(model, options).items()]
+              for (factor, decays), parameters in _grouped(model, options, losses).items()]
     if options.kind == 'sgd':
         return torch.optim.SGD(groups, lr=0.0, momentum=options.momentum)
     if options.kind == 'adam':
@@ -31,12 +35,15 @@ def make_optimiser(model: nn.Module, options: Optimiser) -> torch.optim.Optimize
     return torch.optim.AdamW(groups, lr=0.0, betas=options.betas, fused=True)
 
 
-def _grouped(model: nn.Module, options: Optimiser) -> dict[tuple[float, bool], list[nn.Parameter]]:
+def _grouped(model: nn.Module, options: Optimiser, losses: Sequence[nn.Module],
+             ) -> dict[tuple[float, bool], list[nn.Parameter]]:
     encoder = getattr(model, 'encoder', None)
     layers = encoder_layers(encoder) if isinstance(encoder, nn.Module) else {}
     depth = max(layers.values(), default=0)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    named = itertools.chain(model.named_parameters(),
+                            *(loss.named_parameters('loss') for loss in losses))
+    for name, parameter in named:
         if not parameter.requires_grad:
             continue
         factor = 1.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import FSDPStrategy
 from torch import nn
@@ -46,6 +48,22 @@ def balanced_losses(recipe: Recipe, classes: int) -> list[dict[str, Any]]:
         losses.append(plain if power is None else
                       {**plain, 'weights': class_weights(recipe, classes, float(power))})
     return losses
+
+
+def check_learned(losses: Iterable[str], recipe: Recipe, fabric: Fabric) -> None:
+    """Refuse losses with weights of their own where these would not be trained.
+
+    :raises RecipeError: the objective is ``mgda``, or the weights are sharded.
+    """
+    if recipe.objective == 'mgda' or isinstance(fabric.strategy, FSDPStrategy):
+        raise RecipeError(f'loss {", ".join(losses)} has weights that learn along: it needs '
+                          'objective=sum, and cannot be sharded')
+
+
+def learned_state(loss: nn.Module) -> dict[str, torch.Tensor]:
+    """What of a loss goes into a checkpoint: what learns, and buffers. The rest was frozen."""
+    frozen = {name for name, parameter in loss.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in loss.state_dict().items() if name not in frozen}
 
 
 def commit_of_checkout() -> str:

@@ -3,9 +3,12 @@
 A loss is a frozen dataclass of its options, called as ``loss(outputs, batch)``. ``outputs`` is the
 model's dict, ``batch`` that of ``data``: ``depth`` float (B, H, W) metres with NaN unknown,
 ``labels`` int64 (B, H, W) with 255 unknown, ``normals`` float (B, 3, H, W) with NaN unknown, ...
-A batch without a single valid pixel gives 0 with a gradient of 0, never NaN.
+A batch without a single valid pixel gives 0 with a gradient of 0, never NaN. A loss that learns
+along with the model, or compares with what the model was, has ``bind(model)`` instead of being
+callable itself.
 """
 
+from dense_perception_training.losses.alignment import ExpertAlignment
 from dense_perception_training.losses.base import (
     LOSSES,
     Criterion,
@@ -20,12 +23,16 @@ from dense_perception_training.losses.depth import (
     DepthRegression,
     GradientMatching,
     HeightNormalisedLog,
+    LogGradient,
     RelativeSquared,
     SILog,
 )
+from dense_perception_training.losses.matting import AlphaGradient, AlphaRegression
 from dense_perception_training.losses.normals import NormalAngle, NormalL2
 from dense_perception_training.losses.segmentation import CrossEntropy, Dice, Focal
 
-__all__ = ['LOSSES', 'AffineInvariantL1', 'Criterion', 'CrossEntropy', 'DepthRegression', 'Dice',
-           'Focal', 'GradientMatching', 'HeightNormalisedLog', 'Loss', 'LossError', 'NormalAngle',
-           'NormalL2', 'RelativeSquared', 'SILog', 'Term', 'make_loss', 'register_loss']
+__all__ = ['LOSSES', 'AffineInvariantL1', 'AlphaGradient', 'AlphaRegression', 'Criterion',
+           'CrossEntropy', 'DepthRegression', 'Dice', 'ExpertAlignment', 'Focal',
+           'GradientMatching', 'HeightNormalisedLog', 'LogGradient', 'Loss', 'LossError',
+           'NormalAngle', 'NormalL2', 'RelativeSquared', 'SILog', 'Term', 'make_loss',
+           'register_loss']

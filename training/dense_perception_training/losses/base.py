@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from dense_perception_training.named import Named
 
@@ -18,6 +19,18 @@ class Loss(Protocol):
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """The loss of one batch."""
+
+
+class UnboundLoss(Protocol):
+    """A loss that needs the model as it is before training, or has weights of its own."""
+
+    def bind(self, model: nn.Module) -> nn.Module:
+        """The loss itself, with what learns along with the model as its parameters.
+
+        What is frozen in it must follow from the model alone: it is in no checkpoint.
+
+        :raises LossError: the model is of another kind.
+        """
 
 
 class LossError(ValueError):
@@ -41,7 +54,7 @@ class Term:
     """One summand of a criterion: ``name`` in logs, the loss, its weight."""
 
     name: str
-    loss: Loss
+    loss: Loss | UnboundLoss
     weight: float = 1.0
 
 
@@ -72,6 +85,22 @@ class Criterion:
             terms.append(Term(f'{name}#{taken + 1}' if taken else name,
                               make_loss(name, **options), float(entry.get('weight', 1.0))))
         return cls(terms)
+
+    def bound(self, model: nn.Module) -> Criterion:
+        """The same sum for this model; :attr:`learned` are the losses that it made."""
+        return Criterion([
+            replace(term, loss=term.loss.bind(model)) if hasattr(term.loss, 'bind') else term
+            for term in self.terms])
+
+    @property
+    def learned(self) -> dict[str, nn.Module]:
+        """The losses that have parameters, by name."""
+        return {term.name: term.loss for term in self.terms if isinstance(term.loss, nn.Module)}
+
+    def with_learned(self, losses: Mapping[str, nn.Module]) -> Criterion:
+        """The same sum with some of :attr:`learned` replaced, by name."""
+        return Criterion([replace(term, loss=losses.get(term.name, term.loss))
+                          for term in self.terms])
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> dict[str, torch.Tensor]:
         """Every term's unweighted loss by name, and their weighted sum as ``loss``."""

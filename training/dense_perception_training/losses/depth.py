@@ -16,6 +16,7 @@ from dense_perception_training.losses.base import (
 
 KINDS = ('l1', 'l2', 'charbonnier')
 SPACES = ('depth', 'log', 'disparity')
+ALIGNMENTS = ('spread', 'least_squares')
 _EPS = 1e-6
 
 
@@ -37,6 +38,21 @@ def in_space(depth: torch.Tensor, space: str) -> torch.Tensor:
         return depth
     depth = depth.clamp(min=_EPS)
     return torch.log(depth) if space == 'log' else 1 / depth
+
+
+def unit_depth(truth: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Depth (B, H, W) from 0 at the 2 % quantile of each image's valid pixels to 1 at the 98 %.
+
+    What lies beyond is clamped. It is what models of affine depth learn (Marigold, D3-Predictor).
+    """
+    mapped = []
+    for image, mask in zip(truth, valid, strict=True):
+        if not mask.any():
+            mapped.append(torch.zeros_like(image))
+            continue
+        near, far = torch.quantile(image[mask], image.new_tensor([0.02, 0.98]))
+        mapped.append(((image - near) / (far - near).clamp(min=_EPS)).clamp(0, 1))
+    return torch.stack(mapped)
 
 
 def _choose(value: str, choices: tuple[str, ...], what: str) -> None:
@@ -90,7 +106,10 @@ class RelativeSquared:
 @register_loss('depth_regression')
 @dataclass(frozen=True)
 class DepthRegression:
-    """Mean of |e|, e² or Charbonnier's sqrt((e / c)² + 1) - 1, with e in a chosen space."""
+    """Mean of |e|, e² or Charbonnier's sqrt((e / c)² + 1) - 1, with e in a chosen space.
+
+    ``space`` unit: the truth as :func:`unit_depth`, the prediction as it is.
+    """
 
     kind: str = 'l1'
     space: str = 'depth'
@@ -100,12 +119,14 @@ class DepthRegression:
 
     def __post_init__(self) -> None:
         _choose(self.kind, KINDS, 'kind')
-        _choose(self.space, SPACES, 'space')
+        _choose(self.space, (*SPACES, 'unit'), 'space')
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """See the class."""
         p, t, valid = depth_pair(outputs, batch, self.near, self.far)
-        e = in_space(torch.where(valid, p, 1.0), self.space) - in_space(t, self.space)
+        p = torch.where(valid, p, 1.0)
+        e = (p - unit_depth(t, valid) if self.space == 'unit'
+             else in_space(p, self.space) - in_space(t, self.space))
         if self.kind == 'l1':
             return masked_mean(e.abs(), valid)
         if self.kind == 'l2':
@@ -116,31 +137,37 @@ class DepthRegression:
 @register_loss('affine_invariant_l1')
 @dataclass(frozen=True)
 class AffineInvariantL1:
-    """Scale-and-shift-invariant trimmed L1 (MiDaS): each image aligned by median and mean spread.
+    """Scale-and-shift-invariant trimmed L1 (MiDaS), image by image.
 
-    x' = (x - median) / mean|x - median| for prediction and truth, then 1 / 2M times the sum of
-    the smallest 1 - ``trim`` of |p' - t'|. ``space`` is that of the truth; the prediction is taken
-    as it is (disparity for the relative DPT models).
+    ``alignment`` spread: x' = (x - median) / mean|x - median| for prediction and truth, then
+    1 / 2M times the sum of the smallest 1 - ``trim`` of |p' - t'|. ``least_squares``: the
+    prediction is brought to the truth by scale and shift, and 1 / M times that sum is in the
+    truth's unit (MiDaS's other variant, D3-Predictor); 0 where no scale can be found. ``space`` is
+    that of the truth; the prediction is taken as it is (disparity for the relative DPT models).
     """
 
     trim: float = 0.2
+    alignment: str = 'spread'
     space: str = 'disparity'
     near: float = 1e-3
     far: float = 80.0
 
     def __post_init__(self) -> None:
         _choose(self.space, SPACES, 'space')
+        _choose(self.alignment, ALIGNMENTS, 'alignment')
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """See the class."""
         p, t, valid = depth_pair(outputs, batch, self.near, self.far)
         total = (p * 0).sum()
+        spread = self.alignment == 'spread'
         for image, truth, mask in zip(p, in_space(t, self.space), valid, strict=True):
             if int(mask.sum()) < 2:
                 continue
-            error = (_aligned(image[mask]) - _aligned(truth[mask])).abs()
+            error = (_aligned(image[mask]) - _aligned(truth[mask]) if spread
+                     else _residual(image[mask], truth[mask])).abs()
             kept = error.sort().values[:max(1, int(len(error) * (1 - self.trim)))]
-            total = total + kept.sum() / (2 * len(error))
+            total = total + kept.sum() / ((2 if spread else 1) * len(error))
         return total / len(p)
 
 
@@ -172,6 +199,30 @@ class GradientMatching:
         else:
             p = in_space(torch.where(valid, p, 1.0), self.space)
         return multi_scale_gradient(torch.where(valid, p - truth, 0.0), valid, self.scales)
+
+
+@register_loss('log_gradient')
+@dataclass(frozen=True)
+class LogGradient:
+    """Mean |d| of log(1 + p) - log(1 + t) over pixels ``step`` apart, both ways, in one pool.
+
+    D3-Predictor's gradient loss: the truth as :func:`unit_depth`, the prediction as it is.
+    """
+
+    step: int = 2
+    near: float = 1e-3
+    far: float = 80.0
+
+    def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
+        """See the class."""
+        p, t, valid = depth_pair(outputs, batch, self.near, self.far)
+        error = torch.log1p(p.clamp(min=0)) - torch.log1p(unit_depth(t, valid))
+        steps, both = [], []
+        for axis in (1, 2):
+            n = error.shape[axis] - self.step
+            steps.append((error.narrow(axis, self.step, n) - error.narrow(axis, 0, n)).flatten())
+            both.append((valid.narrow(axis, self.step, n) & valid.narrow(axis, 0, n)).flatten())
+        return masked_mean(torch.cat(steps).abs(), torch.cat(both))
 
 
 @register_loss('height_normalised_log')
@@ -225,6 +276,15 @@ def multi_scale_gradient(error: torch.Tensor, valid: torch.Tensor, scales: int) 
 def _aligned(values: torch.Tensor) -> torch.Tensor:
     centred = values - values.median()
     return centred / centred.abs().mean().clamp(min=_EPS)
+
+
+def _residual(values: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """What is left of the truth after the best scale and shift of the values; 0 without one."""
+    values, truth = values - values.mean(), truth - truth.mean()
+    variance = values.square().mean()
+    if variance * len(values) ** 2 <= _EPS:
+        return values * 0
+    return (values * truth).mean() / variance * values - truth
 
 
 def _align_where(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

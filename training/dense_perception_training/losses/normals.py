@@ -23,11 +23,19 @@ def _unit_pair(outputs: Tensors, batch: Tensors,
 @register_loss('normal_l2')
 @dataclass(frozen=True)
 class NormalL2:
-    """Squared distance of unit vectors, 2 - 2 cos(angle) (PolyMaX)."""
+    """Squared distance of unit vectors, 2 - 2 cos(angle) (PolyMaX).
+
+    With ``normalise`` false that of the prediction as it is, whose length counts then
+    (D3-Predictor, whose mean over the three components is a third of it).
+    """
+
+    normalise: bool = True
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """See the class."""
         predicted, truth, valid = _unit_pair(outputs, batch)
+        if not self.normalise:
+            predicted = outputs['normals'].float()
         return masked_mean((predicted - truth).square().sum(1), valid)
 
 
