@@ -15,10 +15,12 @@ from dense_perception_training.losses import Criterion, LossError  # noqa: E402
 from dense_perception_training.recipe import ModelChoice, Recipe, RecipeError, Stage  # noqa: E402
 from dense_perception_training.starting import make_fabric  # noqa: E402
 from dense_perception_training.train import train  # noqa: E402
+from helpers.tiny_d3 import SHALLOW  # noqa: E402
 
 from dense_perception.export.weights import load_weights  # noqa: E402
 from dense_perception.models import create_model  # noqa: E402
 
+OPTIONS = {**SHALLOW, 'gradient_checkpointing': True}
 LOSSES = [{'loss': 'expert_alignment', 'weight': 0.5},
           {'loss': 'depth_regression', 'weight': 32.0, 'kind': 'l2', 'space': 'unit'},
           {'loss': 'affine_invariant_l1', 'weight': 2.0, 'alignment': 'least_squares',
@@ -34,9 +36,9 @@ def one_thread():
 @pytest.fixture
 def tiny(recipe: Recipe) -> Recipe:
     """Three steps of the tiny D3-Predictor."""
-    return replace(recipe, model=ModelChoice('d3_tiny_depth', {'gradient_checkpointing': True}),
-                   losses=LOSSES, stages=[Stage(64, 64, 2, 3, 1e-3)], transforms=[],
-                   ema_decay=0.0, warmup_steps=0, save_every=2)
+    return replace(recipe, model=ModelChoice('d3_tiny_depth', OPTIONS), losses=LOSSES,
+                   stages=[Stage(64, 64, 2, 3, 1e-3)], transforms=[], ema_decay=0.0,
+                   warmup_steps=0, save_every=2)
 
 
 def trainer_of(recipe: Recipe, run: Path) -> Trainer:
@@ -92,7 +94,7 @@ def test_a_run_leaves_a_model_without_experts_and_heads(tiny: Recipe, tmp_path: 
 
 
 def test_experts_are_the_model_that_the_run_began_with(tiny: Recipe):
-    model = create_model('d3_tiny_depth')
+    model = create_model('d3_tiny_depth', **SHALLOW)
     bound = Criterion.from_config(LOSSES).bound(model)
     experts = bound.learned['expert_alignment'].alignment.experts
     assert not any(p.requires_grad for p in experts.parameters())
