@@ -65,10 +65,11 @@ class LinearThenShuffle(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        batch, _, height, width = x.shape
+        height, width = x.shape[-2:]
         out_channels, in_channels = self.weight.shape
-        values = self.weight @ x.reshape(batch, in_channels, -1) + self.bias
-        values = values.reshape(batch, out_channels * self.scale ** 2, height, width)
+        parts = self.scale ** 2  # -1 is the batch: an export for any batch then needs no more
+        values = self.weight @ x.reshape(-1, in_channels, parts * height * width) + self.bias
+        values = values.reshape(-1, out_channels * parts, height, width)
         return nn.functional.pixel_shuffle(values, self.scale)
 
 
