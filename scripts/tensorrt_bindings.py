@@ -37,22 +37,22 @@ def look(requirement: str, folder: Path) -> str:
     with zipfile.ZipFile(next(folder.glob('*.whl'))) as wheel:
         wheel.extractall(folder)
     bindings = next(folder.glob('*/tensorrt.so'))
-    _write_libraries(bindings, folder)
-    environment = {**os.environ, 'LD_LIBRARY_PATH': str(folder),
+    _write_libraries(bindings)
+    environment = {**os.environ, 'LD_LIBRARY_PATH': str(bindings.parent),
                    'PYTHONPATH': f'{ROOT / "test"}:{ROOT}'}
     return subprocess.run([sys.executable, '-c', _LOOK, str(bindings)], env=environment,
-                          check=True, capture_output=True, text=True).stdout.strip()
+                          check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def _write_libraries(bindings: Path, folder: Path) -> None:
-    """Libraries of the names that the bindings ask for, with the symbols that they lack."""
+def _write_libraries(bindings: Path) -> None:
+    """Libraries beside the bindings that they ask for, with the symbols that they lack."""
     listed = _output('nm', '-D', '--undefined-only', str(bindings))
     symbols = {line.split()[-1].partition('@')[0] for line in listed.splitlines()}
-    source = folder / 'nothing.s'
+    source = bindings.with_name('nothing.s')
     source.write_text(''.join(f'.globl {s}\n{s}:\n' for s in symbols if _OURS.match(s))
                       + 'xor %eax, %eax\nret\n.section .note.GNU-stack,"",@progbits\n')
     for name in re.findall(r'\[(libnv\S+)\]', _output('readelf', '-d', str(bindings))):
-        subprocess.run(['cc', '-shared', '-o', str(folder / name), str(source)], check=True)
+        subprocess.run(['cc', '-shared', '-o', str(bindings.with_name(name)), str(source)], check=True)
 
 
 def _output(*command: str) -> str:
