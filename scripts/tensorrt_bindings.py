@@ -52,7 +52,8 @@ def _write_libraries(bindings: Path) -> None:
     source.write_text(''.join(f'.globl {s}\n{s}:\n' for s in symbols if _OURS.match(s))
                       + 'xor %eax, %eax\nret\n.section .note.GNU-stack,"",@progbits\n')
     for name in re.findall(r'\[(libnv\S+)\]', _output('readelf', '-d', str(bindings))):
-        subprocess.run(['cc', '-shared', '-o', str(bindings.with_name(name)), str(source)], check=True)
+        library = bindings.with_name(name)
+        subprocess.run(['cc', '-shared', '-o', str(library), str(source)], check=True)
 
 
 def _output(*command: str) -> str:

@@ -138,7 +138,9 @@ def test_startup_benchmark_times_real_starts(tmp_path: Path):
 def test_pipeline_benchmark_measures_a_real_graph(tmp_path: Path):
     result = benchmark(
         'pipeline', '--model', write_plane_model(tmp_path / 'plane.onnx'), '--source',
-        write_plane_bag(tmp_path / 'bag'), '--rate', 50, '--duration', 2, '--size', '320x240')
+        write_plane_bag(tmp_path / 'bag'), '--rate', 50, '--duration', 2, '--size', '320x240',
+        '--backend', 'onnxruntime-cpu', '--threads', 1)
+    assert result['backend'] == 'onnxruntime-cpu' and 0 < result['cpu_ms_per_frame'] < 1000
     assert result['frames_out'] > 10 and result['fps'] > 5
     assert set(result['arrival_ms']) == {'depth/image_rect', 'segmentation/mask', 'depth/points'}
     assert result['cpu_percent'] > 0 and result['rss_mb'] > 20
