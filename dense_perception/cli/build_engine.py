@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -114,9 +115,12 @@ def _read(path: Path, model: ModelFile, args: argparse.Namespace) -> tuple[bytes
     try:
         engine, about = path.read_bytes(), json.loads(_sidecar(path).read_text())
         made = about['key']
+        whole = hashlib.sha256(engine).hexdigest() == about['sha256']
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CommandError(f'{path} and {_sidecar(path).name} are not what build-engine wrote: '
                            f'{error}') from None
+    if not whole:
+        raise CommandError(f'{path} is damaged or cut off: copy it again')
     for name, value in _portable_key(tensorrt.library(args.backend), model, args).items():
         if made.get(name) != value:
             raise CommandError(f'{path} was built with {name} {made.get(name)}, here it is '
@@ -128,6 +132,7 @@ def _write(path: Path, engine: bytes, about: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, engine)
+        about = about | {'sha256': hashlib.sha256(engine).hexdigest()}
         write_atomically(_sidecar(path), json.dumps(about, indent=1).encode())
     except OSError as error:
         raise CommandError(f'cannot write {path}: {error.strerror}') from None

@@ -45,11 +45,13 @@ class EngineBuilds:
                  serving: Callable[[], Predictor | None], worker: Worker) -> None:
         self._node, self._parameters = node, parameters
         self._serving, self._worker = serving, worker
+        self._closed = False
         self._server = BackgroundAction(node, BuildEngine, '~/build_engine', self._work,
                                         self._conclude)
 
     def close(self) -> None:
-        """Wait for a build that is being given up."""
+        """Give up a build, and wait for its end."""
+        self._closed = True
         self._server.close(_PATIENCE_S)
 
     def _work(self, goal: ServerGoalHandle) -> BuildEngine.Result:
@@ -100,7 +102,7 @@ class EngineBuilds:
                 if self._node.context.ok():
                     self._node.get_logger().warning('build_engine: feedback cannot be published')
             said = message
-            return self._node.context.ok() and not goal.is_cancel_requested
+            return not (self._closed or goal.is_cancel_requested) and self._node.context.ok()
         return report
 
     def _words(self, stage: str, reached: float) -> str:

@@ -50,5 +50,5 @@ class BackgroundAction(ActionServer):
         future.add_done_callback(ended)
 
     def close(self, patience_s: float) -> None:
-        """Wait for work that has seen the end of the context coming."""
+        """Wait for work that is about to end, but no longer than this."""
         wait(tuple(self._running), timeout=patience_s)

@@ -70,6 +70,9 @@ def test_ahead_of_time_and_taken_over_on_the_robot(machine, plane_model: Path, s
     assert Predictor(plane_model, 'tensorrt_rtx', precision='fp16').backend == 'tensorrt_rtx fp16'
     assert main(['build-engine', *common, '--from', str(out), '--precision', 'bf16']) == 1
     assert 'was built with precision fp16, here it is bf16' in capsys.readouterr().err
+    out.write_bytes(out.read_bytes()[:-1])
+    assert main(['build-engine', *common, '--from', str(out)]) == 1
+    assert 'is damaged or cut off: copy it again' in capsys.readouterr().err
 
 
 def test_tensorrt_for_rtx_builds_without_a_gpu(tmp_path: Path):
