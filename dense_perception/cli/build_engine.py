@@ -55,6 +55,9 @@ def run(args: argparse.Namespace) -> int:
                                '--from')
         from dense_perception.cli import engine_client
         return engine_client.build(args)
+    if args.out and args.out == _sidecar(args.out):
+        raise CommandError(f'{args.out} is the name of what is written beside the engine; give '
+                           f'another, such as {args.out.with_suffix(".engine")}')
     args.backend = args.backend or 'tensorrt'
     try:
         model = ModelFile.open(args.model)
@@ -139,7 +142,8 @@ def _write(path: Path, engine: bytes, about: dict[str, Any]) -> None:
 
 
 def _sidecar(path: Path) -> Path:
-    return path.with_name(f'{path.name}.json')
+    """As in the engine cache."""
+    return path.with_suffix('.json')
 
 
 def _check(model: ModelFile, backend: Backend, args: argparse.Namespace) -> dict[str, Any]:

@@ -81,15 +81,16 @@ def test_tensorrt_for_rtx_builds_without_a_gpu(tmp_path: Path):
     model = write_code_model(tmp_path / 'code.onnx', 'affine')
     assert main(['build-engine', str(model), '--backend', 'tensorrt_rtx', '--target', 'SM86',
                  '--target', 'SM120', '--out', str(out)]) == 0
-    about = json.loads((tmp_path / 'p.engine.json').read_text())
+    about = json.loads((tmp_path / 'p.json').read_text())
     assert about['targets'] == ['SM86', 'SM120'] and out.stat().st_size > 1000
-    assert len(list(tmp_path.glob('p.engine*'))) == 2
+    assert {f.name for f in tmp_path.glob('p.*')} == {'p.engine', 'p.json'}
 
 
 @pytest.mark.parametrize(('arguments', 'said'), [
     (['--target', 'SM86'], '--target needs --out'),
     (['--count', '0', '--backend', 'openvino', '--precision', 'fp32'], '--count 0'),
     (['--samples', '/nowhere', '--backend', 'openvino', '--precision', 'fp32'], 'no source'),
+    (['--out', 'p.json'], 'p.json is the name of what is written beside'),
     (['--from', '/nowhere'], 'are not what build-engine wrote')])
 def test_what_cannot_be_is_one_sentence(machine, plane_model: Path, arguments: list[str],
                                         said: str, capsys: pytest.CaptureFixture):

@@ -25,6 +25,7 @@ from sensor_msgs.msg import Image
 
 from dense_perception.cli.main import main
 from dense_perception.inference.backends import gpu
+from dense_perception.inference.predictor import Predictor
 from dense_perception.nodes.perception_node import PerceptionNode
 from dense_perception_msgs.action import BuildEngine
 from dense_perception_msgs.msg import InferenceStatus
@@ -201,6 +202,16 @@ def test_it_takes_what_the_node_is_building_anyway(machine, graph: Graph, plane_
     other = write_plane_model(tmp_path / 'other.onnx', 32, 40)
     assert 'the node serves plane, load_model changes that' in Build(
         graph, model=str(other)).result().message
+
+
+def test_what_it_built_ahead_of_time_is_taken_over_on_the_robot(machine, graph: Graph,
+                                                                plane_model: Path):
+    graph.host(PerceptionNode, model=plane_model, backend='onnxruntime-cpu')
+    result = Build(graph, **AHEAD).result()
+    assert result.success and f'--from {Path(result.engine).name}" does that' in result.message
+    assert main(['build-engine', str(plane_model), '--backend', 'tensorrt_rtx', '--precision',
+                 'fp32', '--count', '2', '--from', result.engine]) == 0
+    assert Predictor(plane_model, 'tensorrt_rtx').backend == 'tensorrt_rtx'
 
 
 def test_an_engine_that_is_too_far_off_is_refused(machine, graph: Graph, plane_model: Path,
