@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, help='also write the engine here')
     parser.add_argument('--from', dest='source', type=Path, metavar='ENGINE',
                         help='do not build, but take this engine, which --target made elsewhere')
+    parser.add_argument('--batch', type=int, default=1, metavar='N',
+                        help='the most images at once, for multi_camera with N cameras, if the '
+                        'model file takes any number (default: 1)')
     parser.add_argument('--node', metavar='NAME', help='let this running perception node build '
                         'it, such as /perception; of the options below none counts then')
     accuracy.add_sample_options(parser)
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _for_this_machine(model: ModelFile, args: argparse.Namespace) -> None:
-    engines = tensorrt.Engines(args.backend, model, args.precision)
+    engines = tensorrt.Engines(args.backend, model, args.precision, args.batch)
 
     def check(backend: Backend) -> dict[str, Any]:
         return {'figures': _check(model, backend, args), 'refused': None}
@@ -99,7 +102,8 @@ def _ahead_of_time(model: ModelFile, args: argparse.Namespace) -> None:
     start = time.monotonic()
     with _bar() as progress:
         engine = build_engine(trt, model.path,
-                              BuildOptions(args.precision, tuple(args.target)), progress)
+                              BuildOptions(args.precision, tuple(args.target), args.batch),
+                              progress)
     _write(args.out, engine, {
         'key': _portable_key(trt, model, args), 'targets': args.target,
         'build_seconds': round(time.monotonic() - start, 1)})
@@ -110,7 +114,8 @@ def _ahead_of_time(model: ModelFile, args: argparse.Namespace) -> None:
 
 def _portable_key(trt: Any, model: ModelFile, args: argparse.Namespace) -> dict[str, str]:
     return {'model_sha256': model.sha256, 'runtime': trt.__name__,
-            'runtime_version': trt.__version__, 'precision': args.precision}
+            'runtime_version': trt.__version__, 'precision': args.precision,
+            'batch': str(args.batch)}
 
 
 def _read(path: Path, model: ModelFile, args: argparse.Namespace) -> tuple[bytes, dict[str, Any]]:

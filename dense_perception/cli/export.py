@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_size_options(parser)
     parser.add_argument('--half-weights', action='store_true',
                         help='store large weights as float16: half the file, computed in float32')
+    parser.add_argument('--any-batch', action='store_true',
+                        help='a file that takes any number of images at once, for several cameras '
+                        'on a GPU, instead of one')
     parser.add_argument('--random-weights', action='store_true',
                         help='export a variant as it is before training: for timing, not for use')
 
@@ -34,13 +37,14 @@ def run(args: argparse.Namespace) -> int:
             model, card = _random(args.source)
         else:
             model, card = load_weights(Path(args.source))
-        write(model, sized(card, **sizes), args.out, args.half_weights)
+        write(model, sized(card, **sizes), args.out, args.half_weights, args.any_batch)
     except (WeightsError, ValueError) as error:
         raise CommandError(str(error)) from None
     return 0
 
 
-def write(model: object, card: ModelCard, out: Path, half_weights: bool) -> None:
+def write(model: object, card: ModelCard, out: Path, half_weights: bool,
+          any_batch: bool = False) -> None:
     """Export to ``out`` and print size and parity; also the end of ``convert --export``.
 
     The model is folded for this size, and of no other use afterwards.
@@ -52,7 +56,7 @@ def write(model: object, card: ModelCard, out: Path, half_weights: bool) -> None
         raise CommandError(f'{out} does not end in .onnx, by which runtimes know a model file')
     try:
         parity = export_model(model, replace(card, name=out.stem), out, half_weights,
-                              in_place=True)
+                              in_place=True, any_batch=any_batch)
     except ExportError as error:
         raise CommandError(str(error)) from None
     except OSError as error:

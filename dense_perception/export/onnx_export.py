@@ -41,13 +41,15 @@ _MIN_HALF_ELEMENTS = 1024  # smaller tensors (biases, norms) stay float32: they 
 
 
 def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bool = False,
-                 in_place: bool = False) -> Parity:
+                 in_place: bool = False, any_batch: bool = False) -> Parity:
     """Export a model to a model file at its card's input size.
 
     :param model: takes float (1, C, H, W), returns a dict with ``depth`` and/or ``logits``.
     :param half_weights: store large weights as float16 (the graph still computes in float32):
         half the file.
     :param in_place: fold ``model`` itself for this size and leave it so: spares a copy of it.
+    :param any_batch: let the file take any number of images at once, for several cameras on a
+        GPU, instead of one; models with attention get some more nodes by it.
     :returns: the measured parity with PyTorch.
     :raises ExportError: a weight is not finite, the file disagrees with PyTorch by more than the
         tolerance, or is not what the card says; ``path`` is left as it was.
@@ -62,17 +64,17 @@ def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bo
     # Written in a folder of its own, checked there, and only then put in place.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
         partial = Path(folder) / path.name
-        _write(_proto(graph, half_weights), partial)
+        _write(_proto(graph, half_weights, any_batch), partial)
         onnx.checker.check_model(partial)
         parity = check_parity(graph, partial, TOLERANCES[half_weights])
         _put_in_place(partial, path)
     return parity
 
 
-def _proto(graph: DeployGraph, half_weights: bool) -> onnx.ModelProto:
+def _proto(graph: DeployGraph, half_weights: bool, any_batch: bool) -> onnx.ModelProto:
     """The whole model file as a protobuf, however large."""
     inputs = example_inputs(graph.card, np.random.default_rng(0))
-    proto = _to_onnx(graph, inputs, graph.card)
+    proto = _to_onnx(graph, inputs, graph.card, any_batch)
     _strip_traces(proto)
     if half_weights:
         _halve_weights(proto)
@@ -107,14 +109,16 @@ def _write(proto: onnx.ModelProto, path: Path) -> None:
 
 
 def _to_onnx(graph: DeployGraph, inputs: dict[str, np.ndarray],
-             card: ModelCard) -> onnx.ModelProto:
-    tensors = tuple(torch.from_numpy(v) for v in inputs.values())
+             card: ModelCard, any_batch: bool) -> onnx.ModelProto:
+    # An axis of which there is one is taken for one that is always one.
+    tensors = tuple(torch.from_numpy(np.repeat(v, 1 + any_batch, 0)) for v in inputs.values())
+    axes = tuple({0: torch.export.Dim('batch')} for _ in tensors) if any_batch else None
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter('ignore')  # the exporter's notes to itself
         program = torch.onnx.export(
             graph, tensors, dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=list(inputs), output_names=list(card.outputs))
+            input_names=list(inputs), output_names=list(card.outputs), dynamic_shapes=axes)
     return program.model_proto
 
 

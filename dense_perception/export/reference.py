@@ -19,6 +19,8 @@ class TorchBackend:
     :param card: what the graph makes of it.
     """
 
+    max_batch = 1
+
     def __init__(self, model: nn.Module, card: ModelCard) -> None:
         self._graph = DeployGraph(model, card).eval()
         self._device = next(model.parameters()).device

@@ -16,10 +16,13 @@ class Engines:
     """Gives predictors; those of one model, backend and thread count share what is loaded.
 
     It is given up with the last of them. Safe to use from any thread. Sharing predictors must
-    not predict at the same time, as not every runtime allows that.
+    not predict at the same time, as not every runtime allows that; ``batches.run_together`` does.
+
+    :param batch: see ``BackendOptions``. :param cpu_batch: likewise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int = 1, cpu_batch: int = 1) -> None:
+        self._batches = batch, cpu_batch
         self._lock = threading.Lock()
         self._loaded: WeakValueDictionary[tuple[object, ...], Ladder] = WeakValueDictionary()
 
@@ -32,5 +35,5 @@ class Engines:
             loaded = self._loaded.get(key)
             if loaded is None:
                 loaded = self._loaded[key] = Ladder(
-                    opened, backend, BackendOptions(threads, precision), say)
+                    opened, backend, BackendOptions(threads, precision, *self._batches), say)
             return Predictor.on(opened, loaded)

@@ -14,6 +14,7 @@ from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.mount import Mount
 from dense_perception.inference import card as names
 from dense_perception.inference.backends import Backend, BackendOptions, Ladder
+from dense_perception.inference.batches import Frame, Inference, run
 from dense_perception.inference.card import ModelCard
 from dense_perception.inference.model_file import ModelFile
 from dense_perception.inference.prediction import Prediction
@@ -66,6 +67,11 @@ class Predictor:
         return self._backend.name
 
     @property
+    def engine(self) -> Backend:
+        """What runs the model; predictors that share it can predict together."""
+        return self._backend
+
+    @property
     def skipped(self) -> Mapping[str, str]:
         """Backends that would be preferred -> why they are not in use."""
         return self._backend.skipped if isinstance(self._backend, Ladder) else {}
@@ -115,6 +121,11 @@ class Predictor:
             are of another size.
         :raises BackendError: the runtime failed on this image.
         """
+        return run(self.predicting(image, intrinsics, mount, colour_order))
+
+    def predicting(self, image: np.ndarray, intrinsics: Intrinsics | None = None,
+                   mount: Mount | None = None, colour_order: str = 'rgb') -> Frame[Prediction]:
+        """:meth:`predict` as a frame, which ``batches.run_together`` runs beside others."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError('image must be a non-empty uint8 array (height, width, 3), not '
                              f'{image.dtype} {image.shape}')
@@ -127,12 +138,11 @@ class Predictor:
         with_mount = self.card.takes_mount and intrinsics is not None and mount is not None
         if self.card.takes_mount:
             inputs |= self._mount_inputs(intrinsics, mount if with_mount else None)
-        resized = time.perf_counter()
-        outputs = self._backend.run(inputs)
-        done = time.perf_counter()
+        resize_ms = 1e3 * (time.perf_counter() - start)
+        answer = yield Inference(self._backend, inputs)
 
         def output(name: str) -> np.ndarray | None:
-            return outputs[name][0] if name in self.card.outputs else None
+            return answer.outputs[name][0] if name in self.card.outputs else None
 
         metric = self.card.depth_convention == 'metric' and (
             with_mount or not self.card.takes_mount)
@@ -140,7 +150,7 @@ class Predictor:
             depth=output(names.OUTPUT_DEPTH), labels=output(names.OUTPUT_LABELS),
             confidence=output(names.OUTPUT_CONFIDENCE), metric=metric,
             normals=output(names.OUTPUT_NORMALS), alpha=output(names.OUTPUT_ALPHA),
-            stage_ms={'resize': 1e3 * (resized - start), 'inference': 1e3 * (done - resized)})
+            stage_ms={'resize': resize_ms, 'inference': answer.milliseconds})
 
     def _resize(self, image: np.ndarray, colour_order: str) -> np.ndarray:
         """Image at network size, RGB, in a reused buffer."""

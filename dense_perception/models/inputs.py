@@ -77,7 +77,7 @@ def with_mount(rgb: torch.Tensor, intrinsics: torch.Tensor, gravity: torch.Tenso
 
     Arguments as in :func:`mount_channels`; where the mount is unknown they may be anything.
     """
-    safe = torch.where(known.view(-1, 1) > 0, intrinsics, torch.ones_like(intrinsics))
+    safe = torch.where(known.view(-1, 1) > 0, intrinsics, 1.0)
     return torch.cat([rgb, mount_channels(safe, gravity, known, *rgb.shape[-2:])], dim=1)
 
 

@@ -15,7 +15,10 @@ from dense_perception.ros.worker import Worker
 
 PARAMETERS = (
     Declaration('cameras', [''], 'Names of the cameras; each has its perception node in the '
-                'namespace of its name.', fixed=True),)
+                'namespace of its name.', fixed=True),
+    Declaration('batching', 'auto', 'Frames of cameras that wait at the same moment go through '
+                'the network together: auto = on a GPU, always = on a CPU too, never.', fixed=True,
+                choices=('auto', 'always', 'never')))
 
 _NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
 
@@ -32,9 +35,12 @@ class MultiCameraNode:
     def __init__(self) -> None:
         self.node = Node('multi_camera')
         self.finished = Future()
-        cameras = _names(Parameters(self.node, PARAMETERS)['cameras'])
+        parameters = Parameters(self.node, PARAMETERS)
+        cameras = _names(parameters['cameras'])
         self._worker = Worker()
-        engines = Engines()
+        batching = parameters['batching']
+        engines = Engines(batch=1 if batching == 'never' else len(cameras),
+                          cpu_batch=len(cameras) if batching == 'always' else 1)
         self._cameras: list[PerceptionNode] = []
         for name in cameras:
             self._cameras.append(self._start(name, engines))

@@ -9,7 +9,8 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.task import Future
 from std_srvs.srv import SetBool
 
-from dense_perception.inference.backends import BACKENDS, PRECISIONS, BackendError
+from dense_perception.inference.backends import BACKENDS, PRECISIONS, Backend, BackendError
+from dense_perception.inference.batches import Frame
 from dense_perception.inference.engines import Engines
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.predictor import Predictor
@@ -71,7 +72,7 @@ class PerceptionNode:
         self._conditions = Conditions(logger_of(self.node))
         self._engines = engines or Engines()
         self._worker = worker or Worker()
-        self._mailbox = self._worker.join(self._handle)
+        self._mailbox = self._worker.join(self._handle, self._engine)
         self._statistics = Statistics(lambda: self._mailbox.replaced)
         self._enabled = True
         self._diagnostics = Diagnostics(self.node, self._conditions, self._describe)
@@ -134,13 +135,16 @@ class PerceptionNode:
             raise FatalError(f'parameter {problem}')
         return predictor
 
-    def _handle(self, arrival: Arrival) -> None:
+    def _engine(self) -> Backend | None:
+        return self._stream and self._stream.predictor.engine
+
+    def _handle(self, arrival: Arrival) -> Frame[None]:
         stream = self._stream
         if stream is None:
             self._statistics.discarded()
             return
         try:
-            stream.handle(arrival)
+            yield from stream.handle(arrival)
         except Exception as error:
             # After a stop signal publishing fails at any point, and nobody is interested.
             if self.node.context.ok() and not self.finished.done():
@@ -206,7 +210,9 @@ class PerceptionNode:
             predictor = stream.predictor
             values |= {
                 'model': predictor.card.name, 'model_sha256': predictor.model.sha256,
-                'backend': predictor.backend, 'backend_state': predictor.backend_state,
+                'backend': predictor.backend,
+                'max_batch': str(predictor.engine.max_batch),
+                'backend_state': predictor.backend_state,
                 'backend_skipped': '; '.join(
                     f'{name}: {why}' for name, why in predictor.skipped.items()),
                 **stream.describe()}

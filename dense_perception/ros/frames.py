@@ -11,6 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from dense_perception.inference.backends import BackendError
+from dense_perception.inference.batches import Frame
 from dense_perception.inference.predictor import Predictor
 from dense_perception.ros import dds, outputs
 from dense_perception.ros.camera import Camera
@@ -63,8 +64,8 @@ class FrameProcessor:
         return {'depth': scale if self._predictor.has_depth else 'not in this model',
                 'mount_source': self._mount_source or 'none', **self._metres.describe()}
 
-    def process(self, msg: Message, arrived: float) -> None:
-        """Take one image from its message to its outputs.
+    def process(self, msg: Message, arrived: float) -> Frame[None]:
+        """Take one image from its message to its outputs, as a frame that somebody runs.
 
         :param arrived: when it came, on the monotonic clock.
         """
@@ -92,7 +93,7 @@ class FrameProcessor:
             pixels = rectification.apply(pixels)
         rectified = time.perf_counter()
         try:
-            result = self._pipeline.run(
+            result = yield from self._pipeline.run(
                 pixels, colour_order, calibration and calibration.intrinsics, mount,
                 outputs.wanted_clouds(wanted), CloudSettings.of(self._parameters),
                 self._metres.scaling(msg.header), rectification and rectification.seen)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.mount import Mount
+from dense_perception.inference.batches import Frame
 from dense_perception.inference.card import UNLABELLED
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
@@ -75,8 +76,8 @@ class Pipeline:
     def run(self, pixels: np.ndarray, colour_order: str, intrinsics: Intrinsics | None,
             mount: Mount | None, wants: Wants, settings: CloudSettings,
             scaling: Callable[[Prediction], Prediction],
-            seen: np.ndarray | None = None) -> Result:
-        """Predict one image.
+            seen: np.ndarray | None = None) -> Frame[Result]:
+        """Predict one image, as a frame that is run alone or together with others.
 
         :param pixels: uint8 (height, width, 3).
         :param colour_order: of ``pixels``, ``rgb`` or ``bgr``.
@@ -86,7 +87,8 @@ class Pipeline:
         :param seen: bool (height, width), where ``pixels`` show something; None = everywhere.
             Elsewhere nothing is known, whatever the network made of it.
         """
-        prediction = self._predictor.predict(pixels, intrinsics, mount, colour_order)
+        prediction = yield from self._predictor.predicting(
+            pixels, intrinsics, mount, colour_order)
         prediction = scaling(prediction if seen is None else _without_unseen(prediction, seen))
         start = time.perf_counter()
         image = (_as_rgb(pixels, colour_order) if self._at_camera_size

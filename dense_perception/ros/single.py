@@ -6,6 +6,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from dense_perception.inference.backends import BackendError
+from dense_perception.inference.batches import run
 from dense_perception.inference.predictor import Predictor
 from dense_perception.ros.camera import Camera
 from dense_perception.ros.cloud_settings import CloudSettings
@@ -43,11 +44,11 @@ def predict(request: Predict.Request, response: Predict.Response, predictor: Pre
                                        pipeline.rectified_size(width, height))
         mount = metres.mount_at(header)
         rectification = calibration and calibration.rectification
-        result = pipeline.run(
+        result = run(pipeline.run(
             rectification.apply(pixels) if rectification else pixels, colour_order,
             calibration and calibration.intrinsics, mount.mount, Wants(),
             CloudSettings.of(parameters), lambda prediction: prediction,
-            rectification and rectification.seen)
+            rectification and rectification.seen))
     except (ImageError, BackendError) as error:
         response.message = f'image refused: {error}'
         return response

@@ -9,6 +9,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from dense_perception.inference.batches import Frame
 from dense_perception.inference.predictor import Predictor
 from dense_perception.ros import camera, metres, scale
 from dense_perception.ros.conditions import Conditions, Level
@@ -104,11 +105,11 @@ class Stream:
                 self._outputs.publish_classes()
         self._adapt()
 
-    def handle(self, arrival: Arrival) -> None:
-        """Work on one image, in the worker's thread."""
+    def handle(self, arrival: Arrival) -> Frame[None]:
+        """The work on one image, for the worker's thread."""
         with self._lock:
             if self._open:
-                self._processor.process(*arrival)
+                yield from self._processor.process(*arrival)
             else:
                 self._statistics.discarded()
 

@@ -6,12 +6,22 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from dense_perception.inference.backends import Backend
+from dense_perception.inference.batches import Frame, run_together
 from dense_perception.ros.background import deferred
 from dense_perception.ros.mailbox import Mailbox
 
 T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class _Stream:
+    mailbox: Mailbox[Any]
+    handle: Callable[[Any], Frame[None] | None]
+    engine: Callable[[], Backend | None]
 
 
 class Worker:
@@ -19,24 +29,31 @@ class Worker:
 
     However many cameras share it, one inference runs at a time, and each camera's newest frame
     is at most one turn of all cameras old. Jobs come between two frames.
+
+    Where the engine of the camera whose turn it is takes several images at once, those that wait
+    at that moment with the same engine go with it; nobody is waited for.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._streams: list[tuple[Mailbox[Any], Callable[[Any], None]]] = []
+        self._streams: list[_Stream] = []
         self._next = 0
         self._jobs: deque[Callable[[], None]] = deque()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name='frames', daemon=True)
 
-    def join(self, handle: Callable[[T], None]) -> Mailbox[T]:
+    def join(self, handle: Callable[[T], Frame[None] | None],
+             engine: Callable[[], Backend | None] = lambda: None) -> Mailbox[T]:
         """A mailbox whose items are handed to ``handle`` in the worker's thread.
 
         An exception from ``handle`` ends the worker: who joins has to catch what may be caught.
+
+        :param handle: does the work, or returns a frame that does it, for a batch.
+        :param engine: what the frame is going to ask; None = what it will not share.
         """
         mailbox: Mailbox[T] = Mailbox(self._changed)
         with self._changed:
-            self._streams.append((mailbox, handle))
+            self._streams.append(_Stream(mailbox, handle, engine))
             if not self._thread.ident:
                 self._thread.start()
         return mailbox
@@ -66,11 +83,33 @@ class Worker:
             while not self._closed:
                 if self._jobs:
                     return self._jobs.popleft()
-                for i in range(len(self._streams)):
-                    turn = (self._next + i) % len(self._streams)
-                    mailbox, handle = self._streams[turn]
-                    if (item := mailbox.poll()) is not None:
-                        self._next = turn + 1
-                        return lambda: handle(item)
+                if taken := self._take():
+                    return lambda: _work(taken)
                 self._changed.wait()
         return None
+
+    def _take(self) -> list[tuple[_Stream, Any]]:
+        """The newest items of the stream whose turn it is, and of those that go with it."""
+        taken: list[tuple[_Stream, Any]] = []
+        first, in_row = self._next, True
+        engine, most = None, 1
+        for i in range(len(self._streams)):
+            turn = (first + i) % len(self._streams)
+            stream = self._streams[turn]
+            if taken and stream.engine() is not engine:
+                in_row = False  # the next turn is this one's
+            elif (item := stream.mailbox.poll()) is not None:
+                if not taken:
+                    engine = stream.engine()
+                    most = engine.max_batch if engine is not None else 1
+                taken.append((stream, item))
+                if in_row:
+                    self._next = turn + 1
+                if len(taken) == most:
+                    break
+        return taken
+
+
+def _work(taken: list[tuple[_Stream, Any]]) -> None:
+    frames = (stream.handle(item) for stream, item in taken)
+    run_together([frame for frame in frames if frame is not None])

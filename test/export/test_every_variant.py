@@ -23,6 +23,8 @@ from helpers.lively import enliven  # noqa: E402
 from dense_perception.export.cards import card_for, sized  # noqa: E402
 from dense_perception.export.onnx_export import export_model  # noqa: E402
 from dense_perception.export.parity import example_inputs  # noqa: E402
+from dense_perception.inference.backends import BackendOptions, open_backend  # noqa: E402
+from dense_perception.inference.model_file import ModelFile  # noqa: E402
 from dense_perception.inference.predictor import Predictor  # noqa: E402
 from dense_perception.models import create_model, list_models, model_entry  # noqa: E402
 from dense_perception.models.registry import DENSE_TASKS  # noqa: E402
@@ -95,6 +97,18 @@ def test_twins_export_at_two_sizes_and_build(name: str, tmp_path: Path):
     for size in sizes_of(name):
         export_and_compare(name, TWINS[name][0], size, path)
     assert len(build_engine(path)) > 1000
+
+
+def test_a_file_of_any_batch_agrees_image_by_image_and_builds(tmp_path: Path):
+    """The parity check of the export runs its images as one batch where the file takes one."""
+    name = 'depth_anything_v2_metric_indoor_small'
+    path, options, size = tmp_path / 'model.onnx', TWINS[name][0], sizes_of(name)[1]
+    card = sized(card_for(name, options), size)
+    export_model(enliven(create_model(name, **options), *size), card, path, in_place=True,
+                 any_batch=True)
+    several = open_backend('onnxruntime-cpu', ModelFile.open(path), BackendOptions(cpu_batch=5))
+    assert several.max_batch == 5
+    assert len(build_engine(path, batch=2)) > 1000
 
 
 def test_every_variant_has_a_twin():

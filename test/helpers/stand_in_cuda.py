@@ -10,6 +10,7 @@ import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -26,7 +27,8 @@ class StandInCuda:
     """What ``cuda.bindings.runtime`` has of what the backend uses.
 
     ``calls``: names of the functions in order. ``memory_left``: bytes until cudaMalloc fails.
-    ``failing``: functions that fail with error 700.
+    ``failing``: functions that fail with error 700. ``max_batch``: of engines of files that
+    leave it open.
     """
 
     cudaStreamNonBlocking, cudaEventBlockingSync, cudaEventDisableTiming = 1, 1, 2
@@ -35,6 +37,7 @@ class StandInCuda:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.max_batch = 1
         self.failing: set[str] = set()
         self.memory_left = 1 << 30
         self.blocks: dict[int, ctypes.Array] = {}
@@ -82,7 +85,8 @@ class StandInCuda:
     _cudaFreeHost = _cudaFree
 
     def _cudaMemcpyAsync(self, to: int, source: int, size: int, kind: int, stream: int) -> tuple:
-        assert stream == 77 and size == len(self.blocks[to]) == len(self.blocks[source])
+        room = len(self.blocks[to])
+        assert stream == 77 and 0 < size <= room == len(self.blocks[source])
         self.enqueue(lambda: ctypes.memmove(to, source, size))
         return (0,)
 
@@ -139,14 +143,22 @@ def stand_in_tensorrt(cuda: StandInCuda, build: Callable[..., bytes | None] | No
                     'tensor(uint8)': 'DataType.UINT8'}[self.tensors[name][0].type]
 
         def get_tensor_shape(self, name: str) -> list[int]:
-            return self.tensors[name][0].shape
+            return [n if isinstance(n, int) else -1 for n in self.tensors[name][0].shape]
+
+        def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
+            rest = self.get_tensor_shape(name)[1:]
+            return [(1, *rest), (cuda.max_batch, *rest), (cuda.max_batch, *rest)]
 
         def create_execution_context(self) -> Context:
             return Context(self)
 
     class Context:
         def __init__(self, engine: Engine) -> None:
-            self.engine, self.addresses = engine, {}
+            self.engine, self.addresses, self.images = engine, {}, 1
+
+        def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+            self.images = shape[0]
+            return shape[0] <= cuda.max_batch
 
         def set_tensor_address(self, name: str, address: int) -> bool:
             assert address in cuda.blocks
@@ -162,7 +174,8 @@ def stand_in_tensorrt(cuda: StandInCuda, build: Callable[..., bytes | None] | No
         def _array(self, name: str) -> np.ndarray:
             tensor, _ = self.engine.tensors[name]
             dtype = np.float32 if tensor.type == 'tensor(float)' else np.uint8
-            return np.frombuffer(cuda.blocks[self.addresses[name]], dtype).reshape(tensor.shape)
+            values = np.frombuffer(cuda.blocks[self.addresses[name]], dtype)
+            return values.reshape(-1, *tensor.shape[1:])[:self.images]
 
         def _compute(self) -> None:
             inputs = {n: self._array(n) for n, (_, is_in) in self.engine.tensors.items() if is_in}
@@ -198,8 +211,9 @@ def stand_in_machine(monkeypatch: pytest.MonkeyPatch, cache: Path) -> SimpleName
                             build=lambda path, progress: Path(path).read_bytes())
     parts.trt = stand_in_tensorrt(parts.cuda)
 
-    def build(trt: object, path: Path, options: object, progress: Callable) -> bytes:
+    def build(trt: object, path: Path, options: Any, progress: Callable) -> bytes:
         parts.builds += 1
+        parts.cuda.max_batch = options.batch
         return parts.build(path, progress)
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
     monkeypatch.setattr(gpu, 'probe', lambda: parts.gpu)

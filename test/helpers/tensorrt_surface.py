@@ -12,13 +12,14 @@ from typing import Any
 from helpers.source_tree import PACKAGE
 
 FILES = [PACKAGE / 'inference' / 'backends' / name
-         for name in ('tensorrt.py', 'tensorrt_builder.py')]
+         for name in ('tensorrt.py', 'tensorrt_builder.py', 'tensorrt_execution.py')]
 
 CLASSES = {
     'builder': 'Builder', 'network': 'INetworkDefinition', 'config': 'IBuilderConfig',
     'parser': 'OnnxParser', 'error': 'ParserError', 'layer': 'ILayer', 'reader': 'ILayer',
     'tensor': 'ITensor', 'output': 'ITensor', 'self._runtime': 'Runtime',
-    'self._engine': 'ICudaEngine', 'self._context': 'IExecutionContext'}
+    'profile': 'IOptimizationProfile', 'engine': 'ICudaEngine', 'self._engine': 'ICudaEngine',
+    'self._context': 'IExecutionContext'}
 """Variable of the source -> class of the API."""
 
 _NOT_OURS = {'trt': {'__name__', '__version__'}, 'layer': {'__class__'},

@@ -13,7 +13,16 @@ from helpers.plane_model import plane_card, plane_graph, save_model, write_plane
 from helpers.stand_in_cuda import StandInCuda, stand_in_machine, stand_in_tensorrt
 from onnx import numpy_helper
 
-from dense_perception.inference.backends import BackendError, cuda, gpu, ladder, tensorrt
+from dense_perception.inference.backends import (
+    BackendError,
+    BackendOptions,
+    Ladder,
+    cuda,
+    gpu,
+    ladder,
+    tensorrt,
+)
+from dense_perception.inference.model_file import ModelFile
 from dense_perception.inference.predictor import Predictor
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (64, 80, 3), np.uint8)
@@ -248,3 +257,32 @@ def test_two_runtimes_without_engines_build_one(machine, tmp_path: Path):
     assert predictor.backend == 'tensorrt' and machine.builds == 1
     assert 'its engine is not built' in predictor.skipped['tensorrt_rtx']
     assert set(predictor.skipped) <= set(ladder.BACKENDS)
+
+
+def test_several_images_go_through_one_engine_at_once(machine):
+    model = ModelFile.open('xnet_small')
+    ladder = Ladder(model, 'tensorrt', BackendOptions(1, batch=3))
+    for thread in threading.enumerate():
+        if thread.name == 'engine build':
+            thread.join(30)
+    reference = Ladder(model, 'onnxruntime-cpu', BackendOptions(1))
+    rng = np.random.default_rng(4)
+    images = [{'image': rng.integers(0, 256, (1, 256, 320, 3), np.uint8),
+               'intrinsics': np.float32([[250, 250, 160, 128]]),
+               'gravity': np.float32([[0, 1, 0]]), 'camera_height': np.float32([height])}
+              for height in (0.5, 0.0, 1.5)]
+    for _ in range(8):
+        ladder.run(images[0])
+    assert ladder.name == 'tensorrt' and ladder.max_batch == 3
+    singly = [reference.run(image) for image in images]
+    launches = machine.cuda.calls.count('cudaGraphLaunch')
+    for chosen in ([0, 1, 2], [2], [1, 2], [0, 1, 2, 0]):
+        outputs = ladder.run({name: np.concatenate([images[i][name] for i in chosen])
+                              for name in images[0]})
+        for place, i in enumerate(chosen):
+            np.testing.assert_allclose(outputs['depth'][place], singly[i]['depth'][0], rtol=1e-5)
+            assert np.array_equal(outputs['labels'][place], singly[i]['labels'][0])
+    # Only a single image is a CUDA graph: alone, and the fourth of four.
+    assert machine.cuda.calls.count('cudaGraphLaunch') == launches + 2
+    assert tensorrt.engine_key(machine.trt, model, machine.gpu, 'fp32', batch=3) != \
+        tensorrt.engine_key(machine.trt, model, machine.gpu, 'fp32')

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dense_perception.inference.backends import BackendError, tensorrt_builder
 from dense_perception.inference.backends.tensorrt_builder import BuildOptions, build_engine
+from dense_perception.inference.model_file import ModelFile
 
 
 @pytest.fixture(scope='module')
@@ -102,7 +103,7 @@ def old_tensorrt(kinds: list[str], built: bytes | None = b'engine') -> SimpleNam
     layers = [Recorder(type=f'LayerType.{kind}', calls=[],
                        get_output=lambda i: SimpleNamespace(dtype='float32')) for kind in kinds]
     config = Recorder(calls=[])
-    network = SimpleNamespace(num_layers=len(layers), get_layer=lambda i: layers[i])
+    network = SimpleNamespace(num_layers=len(layers), get_layer=lambda i: layers[i], num_inputs=0)
     builder = Recorder(calls=[], create_builder_config=lambda: config,
                        build_serialized_network=lambda network, config: built)
     builder.create_network = lambda flags: builder.calls.append(('network', flags)) or network
@@ -166,3 +167,26 @@ def test_a_builder_that_cannot_start_is_said(tmp_path: Path):
     trt.Builder = no_gpu
     with pytest.raises(BackendError, match='TensorRT 8.6.1 cannot start'):
         build_engine(trt, tmp_path / 'm.onnx', BuildOptions())
+
+
+def test_a_file_of_any_batch_builds_for_as_many_images_as_are_asked_for(rtx):
+    shipped = ModelFile.open('xnet_small').path
+    assert len(build_engine(rtx, shipped, BuildOptions(batch=4, targets=('SM89',)))) > 1000
+
+
+def test_the_profile_goes_from_one_image_to_the_batch():
+    shapes: list[tuple] = []
+    builder = SimpleNamespace(create_optimization_profile=lambda: SimpleNamespace(
+        set_shape=lambda *shape: shapes.append(shape)))
+    config = Recorder(calls=[])
+    tensors = [SimpleNamespace(name='image', shape=(-1, 64, 80, 3)),
+               SimpleNamespace(name='camera_height', shape=(-1,))]
+    network = SimpleNamespace(num_inputs=2, get_input=lambda i: tensors[i])
+    tensorrt_builder._set_profile(builder, network, config, 4)
+    assert shapes == [('image', (1, 64, 80, 3), (4, 64, 80, 3), (4, 64, 80, 3)),
+                      ('camera_height', (1,), (4,), (4,))]
+    assert [name for name, *_ in config.calls] == ['add_optimization_profile']
+    config.calls.clear()
+    tensors[:] = [SimpleNamespace(name='image', shape=(1, 64, 80, 3))] * 2
+    tensorrt_builder._set_profile(builder, network, config, 4)
+    assert config.calls == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from helpers.camera import Camera
@@ -90,6 +91,38 @@ def test_one_camera_changes_its_model_alone(graph: Graph, tmp_path: Path, plane_
     assert {name: masks[name][-1].width for name in CAMERAS} == {'front': 80, 'rear': 40}
     assert call(graph, GetParameters, 'front/perception/get_parameters',
                 names=['model']).values[0].string_value == str(plane_model)
+
+
+def test_cameras_of_one_batch_keep_their_mounts_headers_and_counts(graph: Graph, tmp_path: Path):
+    file = tmp_path / 'cameras.yaml'
+    file.write_text(''.join(
+        f'/{name}/perception:\n  ros__parameters:\n    mount.height: {height}\n'
+        '    mount.pitch: 0.3\n' for name, height in (('front', 0.8), ('rear', 1.6))))
+    start(graph, '--params-file', str(file), '-p', 'batching:=always', model='xnet_small')
+    both = dict(zip(CAMERAS, cameras(graph), strict=True))
+    depths = {name: graph.collect(Image, f'{name}/depth/image_rect') for name in CAMERAS}
+    statuses = {name: graph.collect(InferenceStatus, f'{name}/perception/status', 100)
+                for name in CAMERAS}
+    diagnostics = graph.collect(DiagnosticArray, '/diagnostics')
+
+    def publish() -> None:
+        for camera in both.values():
+            camera.publish()
+
+    graph.spin_until(lambda: all(len(found) > 4 for found in depths.values()), 'depth', publish)
+    for name, camera in both.items():
+        sent = {(h.stamp.sec, h.stamp.nanosec) for h in camera.headers}
+        assert {(d.header.stamp.sec, d.header.stamp.nanosec) for d in depths[name]} <= sent
+        last = statuses[name][-1]
+        waiting = last.frames_in - last.frames_out - last.dropped
+        assert last.refused == 0 and 0 <= waiting <= 2
+    near, far = (np.frombuffer(depths[name][-1].data, np.float32) for name in CAMERAS)
+    known = np.isfinite(near) & np.isfinite(far)
+    assert known.any()
+    np.testing.assert_allclose(far[known], 2 * near[known], rtol=1e-3)
+    graph.spin_until(lambda: diagnostics, 'diagnostics')
+    values = [{v.key: v.value for v in s.values} for a in diagnostics for s in a.status]
+    assert {v['max_batch'] for v in values} == {'2'}
 
 
 @pytest.mark.parametrize(('given', 'words'), [

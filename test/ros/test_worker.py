@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from dense_perception.inference.batches import Frame, Inference
 from dense_perception.ros.mailbox import Mailbox
 from dense_perception.ros.worker import Worker
 
@@ -93,3 +96,71 @@ def test_close_waits_for_what_is_in_work_and_leaves_the_rest():
 
 def test_a_worker_without_cameras_can_be_closed():
     Worker().close()
+
+
+class Engine:
+    """Takes several images at once, and keeps how many it was given."""
+
+    name = 'engine'
+
+    def __init__(self, max_batch: int) -> None:
+        self.max_batch = max_batch
+        self.batches: list[list[int]] = []
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self.batches.append(inputs['x'].tolist())
+        return inputs
+
+
+def test_frames_that_wait_for_one_engine_go_together_and_nobody_is_left_behind():
+    worker = Worker()
+    shared, alone = Engine(2), Engine(4)
+    order: list[int] = []
+    busy, go, done = threading.Event(), threading.Event(), threading.Event()
+
+    def camera(engine: Engine) -> Mailbox[int]:
+        def handle(frame: int) -> Frame[None]:
+            busy.set()
+            go.wait(PATIENCE_S)
+            answer = yield Inference(engine, {'x': np.array([frame])})
+            order.append(int(answer.outputs['x'][0]))
+            if len(order) == 7:
+                done.set()
+        return worker.join(handle, lambda: engine)
+
+    front, other, left, rear = (camera(e) for e in (shared, alone, shared, shared))
+    front.put(0)
+    assert busy.wait(PATIENCE_S)
+    for first in (1, 2):  # the second replaces the first
+        for place, mailbox in enumerate((front, other, left, rear)):
+            mailbox.put(10 * first + place)
+    front.put(40)
+    go.set()
+    while len(order) < 5:
+        time.sleep(0.001)
+    front.put(50)
+    other.put(51)
+    assert done.wait(PATIENCE_S)
+    worker.close()
+    assert alone.batches == [[21], [51]]
+    assert sorted(order) == [0, 21, 22, 23, 40, 50, 51]
+    assert shared.batches[0] == [0] and max(map(len, shared.batches)) == 2
+    assert [m.replaced for m in (front, other, left, rear)] == [2, 1, 1, 1]
+
+
+def test_an_engine_without_a_batch_gets_one_frame_at_a_time():
+    worker = Worker()
+    engine = Engine(1)
+    done = threading.Semaphore(0)
+
+    def handle(frame: int) -> Frame[None]:
+        yield Inference(engine, {'x': np.array([frame])})
+        done.release()
+
+    mailboxes = [worker.join(handle, lambda: engine) for _ in range(3)]
+    for frame, mailbox in enumerate(mailboxes):
+        mailbox.put(frame)
+    for _ in mailboxes:
+        assert done.acquire(timeout=PATIENCE_S)
+    worker.close()
+    assert sorted(engine.batches) == [[0], [1], [2]]

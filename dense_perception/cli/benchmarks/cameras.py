@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='shipped model or path of a model file (default: xnet_small)')
     parser.add_argument('--rate', type=float, default=5.0, metavar='HZ',
                         help='images per second of each camera (default: 5)')
+    parser.add_argument('--batching', nargs='+', default=['auto'],
+                        choices=('auto', 'always', 'never'),
+                        help='as of multi_camera, each in turn (default: auto)')
     parser.add_argument('--duration', type=float, default=12.0, metavar='SECONDS',
                         help='how long to measure each (default: 12)')
 
@@ -43,10 +46,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for count in args.counts:
         names = [f'camera_{i}' for i in range(count)]
-        groups = {'one': [names], 'each': [[name] for name in names]}
-        for processes, cameras in groups.items():
-            if count > 1 or processes == 'one':
-                rows.append({'cameras': count, 'processes': len(cameras)} | _run(cameras, args))
+        runs = [([names], batching) for batching in args.batching]
+        runs += [([[name] for name in names], 'never')] if count > 1 else []
+        rows += [{'cameras': count, 'processes': len(cameras), 'batching': batching}
+                 | _run(cameras, batching, args) for cameras, batching in runs]
     return {'model': args.model, 'rate': args.rate, 'rows': rows}
 
 
@@ -59,11 +62,12 @@ def markdown(result: dict[str, Any]) -> str:
     return '\n'.join([head, '', *lines])
 
 
-def _run(cameras: list[list[str]], args: argparse.Namespace) -> dict[str, Any]:
+def _run(cameras: list[list[str]], batching: str, args: argparse.Namespace) -> dict[str, Any]:
     """One measurement: a process for each list of cameras."""
     with tempfile.TemporaryDirectory() as logs, NodeGroup(free_domain(), Path(logs)) as group:
         nodes = [group.start('multi_camera', {
-            'cameras': names, 'model': args.model, 'mount.height': 0.8}) for names in cameras]
+            'cameras': names, 'model': args.model, 'batching': batching,
+            'mount.height': 0.8}) for names in cameras]
         load = _Load(group.domain, [name for names in cameras for name in names], args.rate)
         try:
             group.wait_for('frames', lambda: all(

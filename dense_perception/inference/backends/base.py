@@ -35,6 +35,11 @@ class Backend(Protocol):
         """What diagnostics show, for example ``onnxruntime-cpu``."""
         ...
 
+    @property
+    def max_batch(self) -> int:
+        """The most images that ``run`` takes at once, and that are worth to be."""
+        ...
+
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run one batch: contiguous arrays by graph input name -> arrays by graph output name.
 
@@ -65,11 +70,15 @@ class BackendOptions:
 
     ``threads``: CPU threads for backends that compute on the CPU; 0 = one for each core of this
     process. ``precision``: one of :data:`PRECISIONS`; backends that have no use for a lower one
-    compute in fp32.
+    compute in fp32. ``batch``: how many images, such as those of several cameras, a GPU is to
+    take at once; ``cpu_batch``: the same for ONNX Runtime on a CPU, which gains nothing by it
+    (docs/benchmarks.md).
     """
 
     threads: int = 0
     precision: str = 'fp32'
+    batch: int = 1
+    cpu_batch: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -82,19 +91,25 @@ class BackendOptions:
         return self.threads or len(os.sched_getaffinity(0))
 
 
-def input_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
+ANY_BATCH = -1
+"""Stands for the batch axis of a graph that takes any number of images."""
+
+
+def input_shapes(card: ModelCard, batch: int = 1) -> dict[str, tuple[int, ...]]:
     """Shapes of the graph's inputs, as the card has them."""
-    shapes: dict[str, tuple[int, ...]] = {names.INPUT_IMAGE: (1, *card.input_size, 3)}
+    shapes: dict[str, tuple[int, ...]] = {names.INPUT_IMAGE: (batch, *card.input_size, 3)}
     if card.takes_mount:
-        shapes |= {names.INPUT_INTRINSICS: (1, 4), names.INPUT_GRAVITY: (1, 3),
-                   names.INPUT_CAMERA_HEIGHT: (1,)}
+        shapes |= {names.INPUT_INTRINSICS: (batch, 4), names.INPUT_GRAVITY: (batch, 3),
+                   names.INPUT_CAMERA_HEIGHT: (batch,)}
     return shapes
 
 
 def check_graph(path: object, card: ModelCard, inputs: dict[str, tuple[int, ...]],
-                outputs: list[str]) -> None:
+                outputs: list[str]) -> bool:
     """Compare what a runtime found in the graph with what the card promises.
 
+    :param inputs: shapes by name; ``ANY_BATCH`` for the axis of a batch of any size.
+    :returns: whether the graph takes any number of images at once.
     :raises BackendError: they differ.
     """
     missing = set(card.outputs) - set(outputs)
@@ -102,6 +117,8 @@ def check_graph(path: object, card: ModelCard, inputs: dict[str, tuple[int, ...]
         raise BackendError(f'{path}: the card promises outputs {sorted(missing)} that '
                            f'the graph does not have (it has {outputs})')
     wanted = input_shapes(card)
-    if inputs != wanted:
+    any_batch = inputs == input_shapes(card, ANY_BATCH)
+    if inputs != wanted and not any_batch:
         raise BackendError(f'{path}: by its card the graph takes {wanted}, but it takes '
                            f'{inputs}; export the model again')
+    return any_batch

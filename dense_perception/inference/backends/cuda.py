@@ -82,7 +82,8 @@ class Buffer:
     def __init__(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self._stream = stream
         self._kinds = stream.api.cudaMemcpyKind
-        self._bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        self._row = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+        self._bytes = shape[0] * self._row
         self.device = int(stream.call('cudaMalloc', self._bytes))
         self._free = [weakref.finalize(self, stream.call, 'cudaFree', self.device)]
         self._host = int(stream.call('cudaHostAlloc', self._bytes, 0))
@@ -92,14 +93,14 @@ class Buffer:
         raw = (ctypes.c_uint8 * self._bytes).from_address(self._host)
         self.array = np.frombuffer(memoryview(raw), dtype).reshape(shape)
 
-    def upload(self) -> None:
-        """Enqueue the copy from host to device."""
-        self._stream.call('cudaMemcpyAsync', self.device, self._host, self._bytes,
+    def upload(self, rows: int) -> None:
+        """Enqueue the copy of the first rows (images of a batch) from host to device."""
+        self._stream.call('cudaMemcpyAsync', self.device, self._host, rows * self._row,
                           self._kinds.cudaMemcpyHostToDevice, self._stream.handle)
 
-    def download(self) -> None:
-        """Enqueue the copy from device to host."""
-        self._stream.call('cudaMemcpyAsync', self._host, self.device, self._bytes,
+    def download(self, rows: int) -> None:
+        """Enqueue the copy of the first rows from device to host."""
+        self._stream.call('cudaMemcpyAsync', self._host, self.device, rows * self._row,
                           self._kinds.cudaMemcpyDeviceToHost, self._stream.handle)
 
     def free(self) -> None:

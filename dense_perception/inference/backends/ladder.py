@@ -77,6 +77,12 @@ class Ladder:
         rungs = BACKENDS if name == 'auto' else (name,)
         self._named = name
         self._backend = self._climb(rungs)
+        self._say_batch()
+
+    @property
+    def max_batch(self) -> int:
+        """See :class:`Backend`; it changes with the backend that serves."""
+        return self._backend.max_batch
 
     @property
     def name(self) -> str:
@@ -86,7 +92,7 @@ class Ladder:
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
         try:
-            outputs = self._backend.run(inputs)
+            outputs = _in_parts(self._backend, inputs)
             if self._built is not None:
                 self._try_out(self._built, inputs, outputs)
             return outputs
@@ -95,7 +101,7 @@ class Ladder:
             # Errors of CUDA stay with the process: the other rungs on the GPU would fail as well.
             self._backend = self._climb(_CPU_RUNGS)
             self._say(f'now on {self._backend.name}')
-            return self._backend.run(inputs)
+            return _in_parts(self._backend, inputs)
 
     def adopt(self, rung: str, built: Backend) -> bool:
         """Serve from this backend, which was compared with fp32 elsewhere, if it is a better one.
@@ -116,7 +122,10 @@ class Ladder:
                  outputs: dict[str, np.ndarray]) -> None:
         """Compare a new engine with what serves on the first images; then change, or leave it."""
         try:
-            self._trial.add(outputs, built.run(inputs))
+            compared = _in_parts(built, inputs)
+            for i in range(_images(inputs)):
+                self._trial.add({name: v[i] for name, v in outputs.items()},
+                                {name: v[i] for name, v in compared.items()})
         except BackendError as error:
             problem: str | None = str(error)
         else:
@@ -182,6 +191,15 @@ class Ladder:
             self._built = built
         self.state = ''
 
+    def _say_batch(self) -> None:
+        name, options = self._backend.name, self._options
+        wanted = {'openvino': 1, 'onnxruntime-cpu': options.cpu_batch}.get(
+            name.split()[0], options.batch)
+        if self._backend.max_batch == 1 < wanted:
+            self._say(f'{self._model.path.name} takes one image at a time, so those of several '
+                      'cameras run one by one; dense-perception export --any-batch makes a file '
+                      'that takes several')
+
     def _skip(self, rung: str, reason: str) -> None:
         self.skipped = {**self.skipped, rung: reason}
         self._say(f'without {rung}: {reason}')
@@ -189,6 +207,20 @@ class Ladder:
     @staticmethod
     def _below(rung: str) -> tuple[str, ...]:
         return BACKENDS[BACKENDS.index(rung) + 1:]
+
+
+def _images(inputs: dict[str, np.ndarray]) -> int:
+    return len(next(iter(inputs.values())))
+
+
+def _in_parts(backend: Backend, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Run a batch that may be larger than what this backend takes at once."""
+    count, step = _images(inputs), backend.max_batch
+    if count <= step:
+        return backend.run(inputs)
+    parts = [backend.run({name: v[i:i + step] for name, v in inputs.items()})
+             for i in range(0, count, step)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _worth_openvino(options: BackendOptions) -> None:

@@ -7,6 +7,7 @@ import onnxruntime as ort
 
 from dense_perception.inference.backends import gpu
 from dense_perception.inference.backends.base import (
+    ANY_BATCH,
     BackendError,
     BackendOptions,
     DeviceError,
@@ -47,8 +48,10 @@ class OnnxRuntimeBackend:
             raise BackendError(f'ONNX Runtime {ort.__version__} could not start CUDA (its log '
                                'says which library is missing) and would compute on the CPU')
         self._outputs = [o.name for o in self._session.get_outputs()]
-        check_graph(model.path, model.card,
-                    {i.name: tuple(i.shape) for i in self._session.get_inputs()}, self._outputs)
+        any_batch = check_graph(model.path, model.card, {
+            i.name: tuple(n if isinstance(n, int) else ANY_BATCH for n in i.shape)
+            for i in self._session.get_inputs()}, self._outputs)
+        self.max_batch = (options.batch if cuda else options.cpu_batch) if any_batch else 1
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""

@@ -32,6 +32,7 @@ from dense_perception.inference.backends.tensorrt_builder import (
     label,
     make_log,
 )
+from dense_perception.inference.backends.tensorrt_execution import Execution, Shapes, shapes_of
 from dense_perception.inference.engine_cache import EngineCache, EngineKey
 from dense_perception.inference.model_file import ModelFile
 
@@ -59,64 +60,39 @@ class TensorRTBackend:
         self._engine = self._runtime.deserialize_cuda_engine(engine)
         if self._engine is None:
             raise BackendError(f'{label(trt)} does not take the engine: {self._log.reason()}')
-        self._context = self._engine.create_execution_context()
-        if self._context is None:
-            raise DeviceError(f'{label(trt)} cannot run the engine: {self._log.reason()}')
+        context = self._context(trt)
         self._stream = cuda.Stream(api)
-        self._inputs: dict[str, cuda.Buffer] = {}
-        self._outputs: dict[str, cuda.Buffer] = {}
+        shapes, self.max_batch = shapes_of(trt, self._engine)
+        check_graph(model.path, model.card, {
+            name: shape for name, (shape, is_input) in shapes.items() if is_input},
+            [name for name, (_, is_input) in shapes.items() if not is_input])
+        one = self._execution(context, shapes, 1)
+        self._one, self._many = one, one
         try:
-            self._allocate(trt)
-            check_graph(model.path, model.card,
-                        {n: b.array.shape for n, b in self._inputs.items()}, list(self._outputs))
-            self._launch = self._captured()
+            one.capture()
+            if self.max_batch > 1:
+                self._many = self._execution(self._context(trt), shapes, self.max_batch)
         except BaseException:
-            self._release()
+            one.release()
             raise
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
-        for name, buffer in self._inputs.items():
-            np.copyto(buffer.array, inputs[name])
-        self._launch()
-        self._stream.wait()
-        return {name: buffer.array.copy() for name, buffer in self._outputs.items()}
+        images = len(next(iter(inputs.values())))
+        return (self._one if images == 1 else self._many).run(inputs, images)
 
-    def _release(self) -> None:
-        """Give the GPU's memory back at once; a backend that worked does so when it is dropped."""
-        for buffer in (*self._inputs.values(), *self._outputs.values()):
-            buffer.free()
+    def _context(self, trt: Any) -> Any:
+        context = self._engine.create_execution_context()
+        if context is None:
+            raise DeviceError(f'{label(trt)} cannot run the engine: {self._log.reason()}')
+        return context
 
-    def _allocate(self, trt: Any) -> None:
-        for index in range(self._engine.num_io_tensors):
-            name = self._engine.get_tensor_name(index)
-            is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
-            dtype = _DTYPES[str(self._engine.get_tensor_dtype(name)).rpartition('.')[2]]
-            buffer = cuda.Buffer(self._stream, tuple(self._engine.get_tensor_shape(name)),
-                                 np.dtype(dtype))
-            (self._inputs if is_input else self._outputs)[name] = buffer
-            self._context.set_tensor_address(name, buffer.device)
-
-    def _enqueue(self) -> None:
-        for buffer in self._inputs.values():
-            buffer.upload()
-        if not self._context.execute_async_v3(int(self._stream.handle)):
-            raise DeviceError(f'TensorRT failed on an image: {self._log.reason()}')
-        for buffer in self._outputs.values():
-            buffer.download()
-
-    def _captured(self) -> Callable[[], None]:
-        """One frame as a CUDA graph: a single call to enqueue it; plain calls if it cannot be."""
-        self._enqueue()  # the first run may allocate, which a capture must not
-        self._stream.wait()
-        try:
-            launch = self._stream.capture(self._enqueue)
-            launch()
-            self._stream.wait()
-        except (BackendError, AttributeError) as error:
-            _LOGGER.info('without a CUDA graph: %s', error)
-            return self._enqueue
-        return launch
+    def _execution(self, context: Any, shapes: Shapes, images: int) -> Execution:
+        return Execution(context, self._stream, self._log, {
+            name: (images, *shape[1:]) for name, (shape, _) in shapes.items()}, {
+            name for name, (_, is_input) in shapes.items() if is_input}, {
+            name: np.dtype(_DTYPES[str(self._engine.get_tensor_dtype(name)).rpartition('.')[2]])
+            for name in shapes})
 
 
 def load(runtime: str, model: ModelFile, options: BackendOptions) -> TensorRTBackend:
@@ -126,7 +102,7 @@ def load(runtime: str, model: ModelFile, options: BackendOptions) -> TensorRTBac
     :raises EngineMissing: everything is there but the engine.
     :raises BackendError: the library, cuda-bindings or a GPU is missing.
     """
-    engines = Engines(runtime, model, options.precision)
+    engines = Engines(runtime, model, options.precision, options.batch)
     found, reason = engines.load()
     if found is None:
         raise EngineMissing(reason, engines.build, engines.cache.note)
@@ -140,18 +116,21 @@ Check = Callable[[TensorRTBackend], dict[str, Any]]
 class Engines:
     """Engines of one model in one precision, for the GPU of this machine.
 
+    :param batch: the most images to be taken at once, if the model file leaves that open.
     :raises BackendError: the library, cuda-bindings or a GPU is missing.
     """
 
-    def __init__(self, runtime: str, model: ModelFile, precision: str) -> None:
+    def __init__(self, runtime: str, model: ModelFile, precision: str,
+                 batch: int = 1) -> None:
         installed(runtime)
         self.device = gpu.probe()  # before the import, which may need what the driver brings
         self.trt = library(runtime)
         self._api = cuda.runtime()
-        self.runtime, self._model, self._precision = runtime, model, precision
+        self.runtime, self._model = runtime, model
+        self._options = BuildOptions(precision, batch=batch)
         self._name = runtime if precision == 'fp32' else f'{runtime} {precision}'
-        self.cache = EngineCache(engine_key(self.trt, model, self.device, precision),
-                                 model.card.name)
+        self.cache = EngineCache(
+            engine_key(self.trt, model, self.device, precision, batch=batch), model.card.name)
 
     def load(self) -> tuple[TensorRTBackend | None, str]:
         """The engine of the cache, ready, and ''; or None and why one has to be built.
@@ -200,8 +179,7 @@ class Engines:
                     self.cache.note(check(found))
                 return found
             start = time.monotonic()
-            options = BuildOptions(self._precision)
-            engine = build_engine(self.trt, self._model.path, options, progress)
+            engine = build_engine(self.trt, self._model.path, self._options, progress)
             return self.keep(engine, {'build_seconds': round(time.monotonic() - start, 1)}, check)
 
     def keep(self, engine: bytes, about: dict[str, Any], check: Check | None) -> TensorRTBackend:
@@ -250,10 +228,10 @@ def ahead_of_time(runtime: str) -> Any:
 
 
 def engine_key(trt: Any, model: ModelFile, device: gpu.Gpu | None, precision: str,
-               targets: tuple[str, ...] = ()) -> EngineKey:
+               targets: tuple[str, ...] = (), batch: int = 1) -> EngineKey:
     """What the engine of this model depends on: for this GPU, or ahead of time for ``targets``."""
     return EngineKey(
         model_sha256=model.sha256, runtime=trt.__name__, runtime_version=trt.__version__,
         cuda='{}.{}'.format(*device.cuda) if device else '', gpu=device.name if device else '',
         capability=device.compute_capability if device else ' '.join(sorted(targets)),
-        precision=precision, shapes=str(sorted(input_shapes(model.card).items())))
+        precision=precision, shapes=str(sorted(input_shapes(model.card, batch).items())))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dense_perception.inference.backends.base import BackendError, Progress
+from dense_perception.inference.backends.base import ANY_BATCH, BackendError, Progress
 
 _PRODUCTS = ('CONVOLUTION', 'DECONVOLUTION', 'MATRIX_MULTIPLY', 'FULLY_CONNECTED')
 """Layers that compute in the lower precision. All others stay in fp32: sums over many values
@@ -29,10 +29,13 @@ class BuildOptions:
 
     ``precision``: one of ``base.PRECISIONS``. ``targets``: names of compute capabilities, such as
     SM86, that TensorRT for RTX builds for ahead of time; empty = the GPU of this machine.
+    ``batch``: the most images that the engine is to take at once, if the model file takes any
+    number; the engine is tuned for so many.
     """
 
     precision: str = 'fp32'
     targets: tuple[str, ...] = ()
+    batch: int = 1
 
 
 def build_engine(trt: Any, path: Path, options: BuildOptions,
@@ -53,6 +56,7 @@ def build_engine(trt: Any, path: Path, options: BuildOptions,
     network = _network(trt, builder)
     _parse(trt, network, path, log)
     config = builder.create_builder_config()
+    _set_profile(builder, network, config, options.batch)
     keep_alive = _set_precision(trt, network, config, options.precision)
     _set_targets(trt, config, options.targets)
     monitor = _monitor(trt, progress)
@@ -200,6 +204,19 @@ def _as(trt: Any, values: np.ndarray, lower: Any) -> tuple[Any, np.ndarray]:
         bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
         array = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
     return trt.Weights(lower, array.ctypes.data, array.size), array
+
+
+def _set_profile(builder: Any, network: Any, config: Any, batch: int) -> None:
+    """Say how many images come at once, where the network leaves it open."""
+    profile = None
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        rest = tuple(tensor.shape)[1:]
+        if tensor.shape[0] == ANY_BATCH:
+            profile = profile or builder.create_optimization_profile()
+            profile.set_shape(tensor.name, (1, *rest), (batch, *rest), (batch, *rest))
+    if profile is not None:
+        config.add_optimization_profile(profile)
 
 
 def _set_targets(trt: Any, config: Any, targets: tuple[str, ...]) -> None:
