@@ -44,13 +44,14 @@ def meta_model(name: str, **options: object) -> nn.Module:
 def complexity(model: nn.Module, height: int, width: int) -> Complexity:
     """Parameters, multiply-adds and output shapes of a model for one image.
 
-    :param model: from :func:`meta_model`; any other works too, but then it computes.
+    :param model: from :func:`meta_model`; any other works too, but then it computes. Where its
+        work depends on what it sees, as a detector's does, it has a ``raw`` that runs every layer.
     """
     weight = next(model.parameters())
     image = torch.zeros(1, input_channels(model), height, width, device=weight.device,
                         dtype=weight.dtype)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        outputs = model(image)
+        outputs = getattr(model, 'raw', model)(image)
     # Without storage, attention is taken apart into batched products; nothing else uses them.
     products = counter.get_flop_counts()['Global'].get(torch.ops.aten.bmm, 0)
     return Complexity(

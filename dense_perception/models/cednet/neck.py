@@ -26,16 +26,21 @@ class LastDecoder(nn.Module):
     the 38.6M parameters of the paper's Table 8.
 
     :param pooled: pyramid pooling brings the coarsest level to ``width``.
+    :param smooth: a 3x3 convolution on the finest level, with which a Mask R-CNN of CEDNet-NeXt-T
+        has the 274 GMACs of Table 2.
     """
 
     def __init__(self, channels: Sequence[int], width: int, extra: int = 0,
-                 pooled: bool = False) -> None:
+                 pooled: bool = False, smooth: bool = False) -> None:
         super().__init__()
         self.reduce = nn.ModuleList(
             nn.Sequential(nn.Conv2d(c, width, 1), _norm(width)) for c in channels)
         if pooled:
             self.reduce[-1] = PyramidPooling(channels[-1], width)
         self.norm = nn.ModuleList(_norm(width) for _ in channels[:-1])
+        self.smooth = nn.Sequential()
+        if smooth:
+            self.smooth.extend([nn.Conv2d(width, width, 3, padding=1), _norm(width)])
         self.extra = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, width, 3, 2, 1), _norm(width)) for _ in range(extra))
 
@@ -44,6 +49,7 @@ class LastDecoder(nn.Module):
         levels = [reduce(x) for reduce, x in zip(self.reduce, maps, strict=True)]
         for index in reversed(range(len(levels) - 1)):
             levels[index] = self.norm[index](levels[index] + doubled(levels[index + 1]))
+        levels[0] = self.smooth(levels[0])
         for down in self.extra:
             levels.append(down(levels[-1]))
         return levels

@@ -8,12 +8,14 @@ from typing import Any
 from dense_perception.models.cednet.classifier import CEDNetClassifier
 from dense_perception.models.cednet.config import ARCHITECTURES, ClassifierConfig
 from dense_perception.models.cednet.dense import CEDNetConfig, CEDNetDense
+from dense_perception.models.cednet.detection import CEDNetDetector, DetectorConfig
 from dense_perception.models.inputs import InputSpec
 from dense_perception.models.registry import register_model
 
 CLASSIFIERS: dict[str, ClassifierConfig] = {}
 CONFIGS: dict[str, CEDNetConfig] = {}
-"""Registered name -> configuration, of classifiers and of dense networks."""
+DETECTORS: dict[str, DetectorConfig] = {}
+"""Registered name -> configuration, of classifiers, of dense networks and of detectors."""
 
 _ABOUT = {
     'cednet_next_tiny': ('CEDNet-NeXt-T.', 'Table 9, CEDNet-NeXt-T (FPN-style)'),
@@ -72,3 +74,22 @@ for _size, _drop_path in (('tiny', 0.2), ('small', 0.4), ('base', 0.5)):
         _register_dense(f'{_backbone}_{_place}', replace(_config, depth='sigmoid', max_depth=_cap),
                         _input, f'Metric depth up to {_cap:.0f} m.',
                         'this project, backbone of CEDNet')
+
+
+def _register_detector(name: str, config: DetectorConfig, about: str, paper: str) -> None:
+    def build(**overrides: Any) -> CEDNetDetector:
+        return CEDNetDetector(replace(config, **overrides))
+
+    build.__name__, build.__doc__ = name, about
+    DETECTORS[name] = config
+    register_model('cednet', ('detection',), InputSpec(800, 1280), f'CEDNet, {paper}')(build)
+
+
+for _size, _drop_path in (('tiny', 0.2), ('small', 0.4), ('base', 0.5)):
+    for _framework, _table in (('retinanet', 'b'), ('mask_rcnn', 'c')):
+        _row = f', CEDNet-NeXt-{_size[0].upper()}' if _size != 'base' else ', no row of its own'
+        _register_detector(
+            f'cednet_next_{_size}_{_framework}',
+            DetectorConfig(f'cednet_next_{_size}', {'drop_path': _drop_path}, _framework),
+            'Boxes of 80 classes.' if _framework == 'retinanet' else
+            'Boxes and masks of 80 classes.', f'Table 2 ({_table}){_row}')
