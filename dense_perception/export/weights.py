@@ -20,14 +20,19 @@ class WeightsError(ValueError):
     """A weights folder that cannot be used; the message says what is missing or does not fit."""
 
 
-def save_weights(model: nn.Module, card: ModelCard, folder: Path) -> None:
-    """Write weights and card; each file is replaced whole, once both could be written."""
+def save_weights(model: nn.Module, card: ModelCard | None, folder: Path) -> None:
+    """Write weights and card; each file is replaced whole, once both could be written.
+
+    :param card: None for what has none: classifiers and detectors.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    partials = {name: folder / f'{name}.partial' for name in (WEIGHTS, CARD)}
+    names = (WEIGHTS,) if card is None else (WEIGHTS, CARD)
+    partials = {name: folder / f'{name}.partial' for name in names}
     try:
         save_file(state, partials[WEIGHTS])
-        partials[CARD].write_text(card.to_json())
+        if card is not None:
+            partials[CARD].write_text(card.to_json())
         for name, partial in partials.items():
             os.replace(partial, folder / name)
     finally:

@@ -13,7 +13,7 @@ import cv2
 import torch
 from lightning_fabric import Fabric
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from dense_perception.export.cards import card_for
@@ -65,14 +65,11 @@ class Trainer:
         self.recipe, self.run, self.fabric = recipe, run, fabric
         torch.manual_seed(recipe.seed)
         raw = start_model(recipe)
-        self.entry = model_entry(recipe.model.name)
-        self.in_chans = input_channels(raw)
-        self.classes = open_mixture(recipe, 0).classes
+        self._prepare(raw)
         self.ema = averaged_model(raw, recipe.ema_decay) if recipe.ema_decay else None
         if self.ema is not None:
             self.ema.to(fabric.device)
-        self.criterion = Criterion.from_config(
-            balanced_losses(recipe, len(self.classes))).bound(raw)
+        self.criterion = self.criterion.bound(raw)
         learned = self.criterion.learned
         if learned:
             check_learned(learned, recipe, fabric)
@@ -83,8 +80,16 @@ class Trainer:
         self.step = 0
         if (run / CHECKPOINT).exists():
             self._resume()
-        self.validation = Validation(recipe) if recipe.validation else None
         self.log = RunLog(run, self.step) if fabric.is_global_zero else None
+
+    def _prepare(self, raw: nn.Module) -> None:
+        """Open data, losses and validation; trainers of other tasks have their own."""
+        recipe = self.recipe
+        self.entry = model_entry(recipe.model.name)
+        self.in_chans = input_channels(raw)
+        self.classes = open_mixture(recipe, 0).classes
+        self.criterion = Criterion.from_config(balanced_losses(recipe, len(self.classes)))
+        self.validation = Validation(recipe) if recipe.validation else None
 
     def fit(self) -> None:
         """Train to the end of the recipe; interrupted, save before leaving."""
@@ -124,7 +129,7 @@ class Trainer:
         if batch % parts:
             raise RecipeError(f'a batch of {batch} cannot be shared by {fabric.world_size} '
                               f'processes in {recipe.accumulate} parts each')
-        batches = open_batches(recipe, index, batch // parts, (recipe.seed, fabric.global_rank))
+        batches = self._batches(index, batch // parts, (recipe.seed, fabric.global_rank))
         cpu = fabric.device.type == 'cpu'
         loader = DataLoader(
             batches, batch_size=None, pin_memory=not cpu, prefetch_factor=4,
@@ -137,6 +142,11 @@ class Trainer:
             if len(part) == recipe.accumulate:
                 yield part
                 part = []
+
+    def _batches(self, index: int, batch: int,
+                 seed: tuple[int, ...]) -> Dataset[dict[str, torch.Tensor]]:
+        """Item ``step`` is that step's batch of this process, at the size of stage ``index``."""
+        return open_batches(self.recipe, index, batch, seed)
 
     def _train_step(self, batches: list[dict[str, torch.Tensor]]) -> dict[str, float]:
         recipe = self.recipe
@@ -189,14 +199,18 @@ class Trainer:
                 **{f'mgda_weight_{i}': w.item() for i, w in enumerate(weights)}}
 
     def _losses(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        outputs = self.model(network_input(batch, self.entry.input, self.in_chans))
-        losses = self.criterion(outputs, batch)
+        losses = self._compute(batch)
         if not torch.isfinite(losses['loss']):
             path = self.run / f'not_finite_batch_{self.fabric.global_rank}.pt'
             torch.save(batch, path)
             raise NotANumberError(f'loss is {losses["loss"].item()} at step {self.step}; the '
                                   f'batch is in {path}')
         return losses
+
+    def _compute(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The losses of a batch by name, and what is minimised as ``loss``."""
+        outputs = self.model(network_input(batch, self.entry.input, self.in_chans))
+        return self.criterion(outputs, batch)
 
     def save(self) -> None:
         """Write the checkpoint; the previous one survives until the new one is whole."""
@@ -217,8 +231,8 @@ class Trainer:
         """The averaged model, or the model itself without an average."""
         return self.ema.module if self.ema is not None else unwrapped(self.model)
 
-    def card(self) -> ModelCard:
-        """The card of what this run makes, at the last stage's size."""
+    def card(self) -> ModelCard | None:
+        """The card of what this run makes, at the last stage's size; None if there is no such."""
         last, choice = self.recipe.stages[-1], self.recipe.model
         data = ', '.join(f'{s.dataset} {s.split or ""}'.strip() for s in self.recipe.sources)
         return card_for(choice.name, choice.options, self.classes, input_height=last.height,
@@ -227,7 +241,9 @@ class Trainer:
     def _validate(self) -> None:
         if self.validation is None or not self.fabric.is_global_zero:
             return
-        scores, sheet = self.validation.measure(self.best(), self.card())
+        card = self.card()
+        assert card is not None
+        scores, sheet = self.validation.measure(self.best(), card)
         if self.log is not None:
             self.log.scalars(self.step, scores, 'validation')
             self.log.picture(self.step, 'validation', sheet)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch.utils.data import Dataset
 
 from dense_perception.inference.card import UNLABELLED
@@ -79,6 +81,6 @@ def class_weights(recipe: Recipe, classes: int, power: float) -> tuple[float, ..
     return tuple((weights / weights.mean()).tolist())
 
 
-def to_device(batch: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
-    """The batch on a device."""
-    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+def to_device(batch: Any, device: torch.device) -> Any:
+    """The batch on a device: tensors, and dicts and lists of them."""
+    return move_data_to_device(batch, device)

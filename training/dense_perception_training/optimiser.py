@@ -39,6 +39,8 @@ def _grouped(model: nn.Module, options: Optimiser, losses: Sequence[nn.Module],
              ) -> dict[tuple[float, bool], list[nn.Parameter]]:
     encoder = getattr(model, 'encoder', None)
     layers = encoder_layers(encoder) if isinstance(encoder, nn.Module) else {}
+    # A detector's lies deeper than at the top.
+    path = next((f'{name}.' for name, module in model.named_modules() if module is encoder), '')
     depth = max(layers.values(), default=0)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     named = itertools.chain(model.named_parameters(),
@@ -47,8 +49,8 @@ def _grouped(model: nn.Module, options: Optimiser, losses: Sequence[nn.Module],
         if not parameter.requires_grad:
             continue
         factor = 1.0
-        if name.startswith('encoder.'):
-            below = depth - layers[name.removeprefix('encoder.')]
+        if path and name.startswith(path):
+            below = depth - layers[name.removeprefix(path)]
             factor = options.encoder_factor * options.layer_decay ** below
         decays = parameter.ndim > 1 and not _is_table(name)
         groups.setdefault((factor, decays), []).append(parameter)

@@ -87,6 +87,37 @@ class Optimiser:
 
 
 @dataclass(frozen=True)
+class Classification:
+    """How images are varied for a classifier, by timm.
+
+    ``auto_augment``: timm's name of a policy, empty for none. ``erasing``: share of images with an
+    erased rectangle. ``scale``: share of an image that a crop takes. ``mixup``, ``cutmix``:
+    parameters of their Beta distributions, 0 for none. ``smoothing``: of the labels.
+    ``crop_share``: of the shorter side, in validation.
+    """
+
+    auto_augment: str = 'rand-m9-mstd0.5-inc1'
+    erasing: float = 0.25
+    scale: tuple[float, float] = (0.08, 1.0)
+    mixup: float = 0.8
+    cutmix: float = 1.0
+    smoothing: float = 0.1
+    crop_share: float = 0.875
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How images are varied for a detector, by torchvision.
+
+    ``jitter``: range of the random scale relative to the stage's size (large-scale jittering has
+    0.1 to 2); a crop of the stage's size follows. ``flip``: share of mirrored images.
+    """
+
+    jitter: tuple[float, float] = (0.1, 2.0)
+    flip: float = 0.5
+
+
+@dataclass(frozen=True)
 class Recipe:
     """See docs/training.md for the meaning of each key.
 
@@ -97,19 +128,22 @@ class Recipe:
     losses, or ``mgda``, which weighs the sources' losses so that none gets worse (Sener and Koltun
     2018; MiDaS and DPT were trained so). ``warmup_steps``: the learning rate rises over them from
     the share ``warmup_from``. ``accumulate``: parts a batch is computed in. ``ema_decay``: 0 = no
-    moving average. ``precision`` as in Lightning Fabric.
+    moving average. ``precision`` as in Lightning Fabric. ``classification``, ``detection``: for
+    models of these tasks, in place of ``transforms``; a detector brings its own losses.
     """
 
     model: ModelChoice = field(default_factory=ModelChoice)
     sources: list[Source] = MISSING
     stages: list[Stage] = MISSING
-    losses: list[dict[str, Any]] = MISSING
+    losses: list[dict[str, Any]] = field(default_factory=list)
     transforms: list[dict[str, Any]] = field(default_factory=list)
     validation: list[Source] = field(default_factory=list)
     validation_frames: int = 100
     single_source: bool = False
     optimiser: Optimiser = field(default_factory=Optimiser)
     mount: MountErrors = field(default_factory=MountErrors)
+    classification: Classification | None = None
+    detection: Detection | None = None
     objective: str = 'sum'
     warmup_steps: int = 0
     warmup_from: float = 0.0

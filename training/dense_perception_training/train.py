@@ -17,7 +17,10 @@ import yaml
 from omegaconf import OmegaConf
 
 from dense_perception.export.weights import WeightsError
+from dense_perception.models import model_entry
+from dense_perception_training.classifying import ClassifierTrainer
 from dense_perception_training.datasets import DatasetError
+from dense_perception_training.detecting import DetectorTrainer
 from dense_perception_training.engine import NotANumberError, Trainer
 from dense_perception_training.loading import measure_loading
 from dense_perception_training.losses import LossError
@@ -27,6 +30,8 @@ from dense_perception_training.starting import make_fabric
 from dense_perception_training.transforms import TransformError
 
 RECIPE = 'recipe.yaml'
+_TRAINERS: dict[str, type[Trainer]] = {'classification': ClassifierTrainer,
+                                       'detection': DetectorTrainer}
 _MAY_CHANGE = ('save_every', 'validate_every', 'validation', 'validation_frames')
 
 
@@ -59,13 +64,29 @@ def train(recipe: Recipe, run: Path, device: str, devices: int = 1, nodes: int =
     if fabric.is_global_zero:
         keep_recipe(recipe, run)
     fabric.barrier()
-    trainer = Trainer(recipe, run, fabric)
+    trainer = trainer_class(recipe)(recipe, run, fabric)
     try:
         trainer.fit()
     finally:
         if trainer.log is not None:
             trainer.log.close()
             draw_curves(run)
+
+
+def trainer_class(recipe: Recipe) -> type[Trainer]:
+    """The trainer of the model's task.
+
+    :raises RecipeError: there is no such model, or the recipe says how to train another task.
+    """
+    try:
+        tasks = model_entry(recipe.model.name).tasks
+    except ValueError as error:
+        raise RecipeError(f'model: {error}') from None
+    for task in _TRAINERS:
+        if getattr(recipe, task) is not None and task not in tasks:
+            raise RecipeError(f'"{task}" is for models of that task; "{recipe.model.name}" is for '
+                              f'{" and ".join(tasks)}')
+    return next((kind for task, kind in _TRAINERS.items() if task in tasks), Trainer)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,6 +18,7 @@ from dense_perception_training.losses.base import (
     make_loss,
     register_loss,
 )
+from dense_perception_training.losses.classification import ClassCrossEntropy
 from dense_perception_training.losses.depth import (
     AffineInvariantL1,
     DepthRegression,
@@ -31,8 +32,8 @@ from dense_perception_training.losses.matting import AlphaGradient, AlphaRegress
 from dense_perception_training.losses.normals import NormalAngle, NormalL2
 from dense_perception_training.losses.segmentation import CrossEntropy, Dice, Focal
 
-__all__ = ['LOSSES', 'AffineInvariantL1', 'AlphaGradient', 'AlphaRegression', 'Criterion',
-           'CrossEntropy', 'DepthRegression', 'Dice', 'ExpertAlignment', 'Focal',
+__all__ = ['LOSSES', 'AffineInvariantL1', 'AlphaGradient', 'AlphaRegression', 'ClassCrossEntropy',
+           'Criterion', 'CrossEntropy', 'DepthRegression', 'Dice', 'ExpertAlignment', 'Focal',
            'GradientMatching', 'HeightNormalisedLog', 'LogGradient', 'Loss', 'LossError',
            'NormalAngle', 'NormalL2', 'RelativeSquared', 'SILog', 'Term', 'make_loss',
            'register_loss']
