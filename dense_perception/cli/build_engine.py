@@ -113,9 +113,9 @@ def _ahead_of_time(model: ModelFile, args: argparse.Namespace) -> None:
 
 
 def _portable_key(trt: Any, model: ModelFile, args: argparse.Namespace) -> dict[str, str]:
-    return {'model_sha256': model.sha256, 'runtime': trt.__name__,
-            'runtime_version': trt.__version__, 'precision': args.precision,
-            'batch': str(args.batch)}
+    key = tensorrt.engine_key(trt, model, None, args.precision, batch=args.batch)
+    return {name: getattr(key, name) for name in (
+        'model_sha256', 'runtime', 'runtime_version', 'precision', 'shapes')}
 
 
 def _read(path: Path, model: ModelFile, args: argparse.Namespace) -> tuple[bytes, dict[str, Any]]:

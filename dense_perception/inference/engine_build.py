@@ -30,12 +30,14 @@ class Order:
 
     ``runtime``: one of :data:`RUNTIMES`, '' = the first that works here. ``targets``: compute
     capabilities to build for ahead of time, such as SM89; empty = the GPU of this machine.
+    ``batch``: the most images to be taken at once, where the model file leaves that open.
     """
 
     model: ModelFile
     runtime: str = ''
     precision: str = 'fp32'
     targets: tuple[str, ...] = ()
+    batch: int = 1
 
     def __post_init__(self) -> None:
         for kind, value, choices in (('backend', self.runtime, ('', *RUNTIMES)),
@@ -87,7 +89,7 @@ def _ahead_of_time(order: Order, progress: Callable[[float], bool],
                    waiting: Callable[[], bool]) -> Built:
     trt = tensorrt.ahead_of_time(order.runtime or 'tensorrt_rtx')
     cache = EngineCache(
-        tensorrt.engine_key(trt, order.model, None, order.precision, order.targets),
+        tensorrt.engine_key(trt, order.model, None, order.precision, order.targets, order.batch),
         order.model.card.name)
     with cache.lock(waiting) as mine:
         if not mine:
@@ -95,7 +97,8 @@ def _ahead_of_time(order: Order, progress: Callable[[float], bool],
         if cache.load()[0] is None:
             start = time.monotonic()
             engine = build_engine(trt, order.model.path,
-                                  BuildOptions(order.precision, order.targets), progress)
+                                  BuildOptions(order.precision, order.targets, order.batch),
+                                  progress)
             cache.store(engine, {'targets': list(order.targets),
                                  'build_seconds': round(time.monotonic() - start, 1)})
         if cache.problem:
@@ -109,7 +112,7 @@ def _engines(order: Order) -> tensorrt.Engines:
     reasons = []
     for runtime in (order.runtime,) if order.runtime else RUNTIMES:
         try:
-            return tensorrt.Engines(runtime, order.model, order.precision)
+            return tensorrt.Engines(runtime, order.model, order.precision, order.batch)
         except BackendError as error:
             reasons.append(f'{runtime}: {error}')
     raise BackendError('; '.join(reasons))

@@ -22,7 +22,7 @@ class Engines:
     """
 
     def __init__(self, batch: int = 1, cpu_batch: int = 1) -> None:
-        self._batches = batch, cpu_batch
+        self.batch, self._cpu_batch = batch, cpu_batch
         self._lock = threading.Lock()
         self._loaded: WeakValueDictionary[tuple[object, ...], Ladder] = WeakValueDictionary()
 
@@ -34,6 +34,6 @@ class Engines:
         with self._lock:  # of two that ask for the same, the second waits for the first
             loaded = self._loaded.get(key)
             if loaded is None:
-                loaded = self._loaded[key] = Ladder(
-                    opened, backend, BackendOptions(threads, precision, *self._batches), say)
+                options = BackendOptions(threads, precision, self.batch, self._cpu_batch)
+                loaded = self._loaded[key] = Ladder(opened, backend, options, say)
             return Predictor.on(opened, loaded)

@@ -39,11 +39,12 @@ class EngineBuilds:
 
     :param serving: the predictor in use, or None.
     :param worker: whose thread predicts.
+    :param batch: the most images that an engine is to take at once.
     """
 
     def __init__(self, node: ManagedNode, parameters: Parameters,
-                 serving: Callable[[], Predictor | None], worker: Worker) -> None:
-        self._node, self._parameters = node, parameters
+                 serving: Callable[[], Predictor | None], worker: Worker, batch: int) -> None:
+        self._node, self._parameters, self._batch = node, parameters, batch
         self._serving, self._worker = serving, worker
         self._closed = False
         self._server = BackgroundAction(node, BuildEngine, '~/build_engine', self._work,
@@ -85,7 +86,7 @@ class EngineBuilds:
         else:
             model = served.model if served else ModelFile.open(self._parameters['model'])
         return Order(model, request.backend, request.precision or self._parameters['precision'],
-                     tuple(request.targets))
+                     tuple(request.targets), self._batch)
 
     def _reporter(self, goal: ServerGoalHandle) -> Report:
         reached, said = 0.0, ''
@@ -115,9 +116,10 @@ class EngineBuilds:
     def _taken_over(self, order: Order, built: Built, served: Predictor | None) -> str:
         """Let the node serve from a new engine if it is what it shall; say what became of it."""
         if built.backend is None:
+            batch = f' --batch {order.batch}' if order.batch > 1 else ''
             return (f'built for {", ".join(order.targets)}, not compared with fp32; there '
                     f'"dense-perception build-engine MODEL --backend {built.runtime} --precision '
-                    f'{order.precision} --from {built.cache.path.name}" does that')
+                    f'{order.precision}{batch} --from {built.cache.path.name}" does that')
         if served is None or served is not self._serving():
             return 'built; it serves as soon as the node is configured for it'
         if served.model.sha256 != order.model.sha256:

@@ -78,7 +78,7 @@ class PerceptionNode:
         self._diagnostics = Diagnostics(self.node, self._conditions, self._describe)
         self._create_services()
         self._builds = EngineBuilds(self.node, self._parameters, lambda: (
-            self._stream and self._stream.predictor), self._worker)
+            self._stream and self._stream.predictor), self._worker, self._engines.batch)
         self._say_unknown()
         if self._parameters['autostart']:
             self._start()

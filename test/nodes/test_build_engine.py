@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import threading
@@ -25,6 +26,7 @@ from sensor_msgs.msg import Image
 
 from dense_perception.cli.main import main
 from dense_perception.inference.backends import gpu
+from dense_perception.inference.engines import Engines
 from dense_perception.inference.predictor import Predictor
 from dense_perception.nodes.perception_node import PerceptionNode
 from dense_perception_msgs.action import BuildEngine
@@ -212,6 +214,16 @@ def test_what_it_built_ahead_of_time_is_taken_over_on_the_robot(machine, graph: 
     assert main(['build-engine', str(plane_model), '--backend', 'tensorrt_rtx', '--precision',
                  'fp32', '--count', '2', '--from', result.engine]) == 0
     assert Predictor(plane_model, 'tensorrt_rtx').backend == 'tensorrt_rtx'
+
+
+def test_of_several_cameras_the_engine_is_for_all_at_once(machine, graph: Graph,
+                                                          plane_model: Path):
+    graph.host(lambda **options: PerceptionNode(Engines(batch=2), **options), model=plane_model,
+               backend='onnxruntime-cpu')
+    result = Build(graph, **AHEAD).result()
+    assert '--precision fp32 --batch 2 --from' in result.message
+    about = json.loads(Path(result.engine).with_suffix('.json').read_text())
+    assert "('image', (2, 64, 80, 3))" in about['key']['shapes']
 
 
 def test_an_engine_that_is_too_far_off_is_refused(machine, graph: Graph, plane_model: Path,
