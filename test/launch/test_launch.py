@@ -11,9 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from helpers.camera import FRAME_ID, INTRINSICS, Camera
 from helpers.graph import Graph
-from sensor_msgs.msg import PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+
+from dense_perception.ros.camera_info import info_from_intrinsics
+from dense_perception.ros.images import image_from_array
 
 pytest.importorskip('launch_ros', reason='launch_ros is not installed: launch files not run')
 packages = pytest.importorskip('ament_index_python.packages')
@@ -59,7 +65,7 @@ def test_arguments_are_visible_and_described(file: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     arguments = module.generate_launch_description().get_launch_arguments()
-    assert {a.name for a in arguments} >= {'namespace', 'model', 'params_file', 'log_level'}
+    assert {a.name for a in arguments} >= {'namespace', 'params_file', 'log_level'}
     assert all(a.description for a in arguments)
 
 
@@ -85,3 +91,36 @@ def test_demo_runs(graph: Graph, plane_model: Path, tmp_path: Path) -> None:
         graph.spin_until(lambda: clouds, 'a cloud')
     text = log.read_text()
     assert 'Traceback' not in text and text.count('has finished cleanly') == 2, text
+
+
+def test_several_cameras_run(graph: Graph, plane_model: Path, tmp_path: Path) -> None:
+    log = tmp_path / 'launch.log'
+    masks = {name: graph.collect(Image, f'/robot/{name}/segmentation/mask')
+             for name in ('front', 'rear')}
+    with launched(graph.domain, log, 'multi_camera', f'model:={plane_model}', 'namespace:=robot',
+                  'cameras:=[front, rear]', 'image:=raw'):
+        both = [Camera(graph, f'/robot/{name}/raw', info_topic=f'/robot/{name}/camera_info')
+                for name in masks]
+        graph.spin_until(lambda: all(masks.values()), 'masks of both',
+                         lambda: [camera.publish() for camera in both])
+    text = log.read_text()
+    assert 'Traceback' not in text and text.count('has finished cleanly') == 1, text
+
+
+def test_point_cloud_runs(graph: Graph, tmp_path: Path) -> None:
+    log = tmp_path / 'launch.log'
+    clouds = graph.collect(PointCloud2, '/robot/depth/points')
+    depths = graph.node.create_publisher(Image, '/robot/stereo/depth', 2)
+    infos = graph.node.create_publisher(CameraInfo, '/robot/stereo/info', 2)
+
+    def publish() -> None:
+        header = Header(stamp=graph.node.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        infos.publish(info_from_intrinsics(INTRINSICS, header))
+        depths.publish(image_from_array(
+            np.full((INTRINSICS.height, INTRINSICS.width), 2, np.float32), '32FC1', header))
+
+    with launched(graph.domain, log, 'point_cloud', 'namespace:=robot', 'depth:=stereo/depth',
+                  'camera_info:=stereo/info', 'use_colour:=false'):
+        graph.spin_until(lambda: clouds, 'a cloud', publish)
+    text = log.read_text()
+    assert 'Traceback' not in text and text.count('has finished cleanly') == 1, text
