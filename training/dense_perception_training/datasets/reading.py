@@ -87,6 +87,18 @@ def read_npy(path: Path) -> np.ndarray:
         raise UnreadableFileError(f'{path} cannot be read: {error}') from None
 
 
+def read_floats(path: Path, height: int, width: int) -> np.ndarray:
+    """Raw little-endian float32, row by row, without a header: float32 (height, width)."""
+    try:
+        values = np.fromfile(path, '<f4')
+    except OSError as error:
+        raise UnreadableFileError(f'{path} cannot be read: {error}') from None
+    if values.size != height * width:
+        raise UnreadableFileError(f'{path} holds {values.size} numbers, not the {width}x{height} '
+                                  'of its image')
+    return values.reshape(height, width).astype(np.float32)
+
+
 def read_hdf5(path: Path, key: str = 'dataset') -> np.ndarray:
     """One array of an HDF5 file. The dataset has called :func:`needed` ('h5py') when it opened."""
     import h5py
