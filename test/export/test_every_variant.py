@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.tensorrt_rtx import build_engine
-from helpers.tiny_d3 import SHALLOW
+from helpers.tiny_d3 import SHALLOW, SHALLOW_DIT
 
 torch = pytest.importorskip('torch', reason='export needs torch')
 
@@ -63,7 +63,8 @@ TWINS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     'cednet_next_tiny_upernet_ade20k': (_CEDNET, ('cednet_*_upernet_ade20k',)),
     'cednet_next_tiny_nyu': (_CEDNET | {'num_classes': 5},
                              ('cednet_*_nyu', 'cednet_*_kitti', 'cednet_*_ade20k')),
-    'd3_depth': (SHALLOW, ('d3_*',))}
+    'd3_normals': (SHALLOW, ('d3_[dnm]*', 'd3_tiny_[nm]*', 'd3_tiny_depth')),
+    'd3_tiny_dit_depth': (SHALLOW_DIT, ('d3_tiny_dit_depth',))}
 """Variant -> what makes it small, and the variants that it stands for."""
 
 
@@ -87,6 +88,8 @@ def export_and_compare(name: str, options: dict[str, Any], size: tuple[int, int]
     if predictor.has_depth:
         assert prediction.depth.shape == size
         assert np.nanstd(prediction.depth) > 1e-2 * np.nanmean(np.abs(prediction.depth))
+    if prediction.normals is not None:
+        assert np.nanstd(prediction.normals, axis=(0, 1)).min() > 1e-2
     if predictor.has_labels:
         assert len(np.unique(prediction.labels)) > 2
 

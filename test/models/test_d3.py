@@ -214,11 +214,47 @@ def test_noise_follows_stable_diffusions_schedule():
     assert torch.allclose(noisy[:, 0, 0, 0].double(), expected, rtol=1e-4)
 
 
+def test_the_transformer_aligns_its_last_25_blocks_and_follows_a_straight_line():
+    model = tiny('dit_depth').train()
+    assert model.multiple == 16 and len(model.denoiser.single_transformer_blocks) == 26
+    outputs = model(image())
+    assert {tuple(v.shape) for v in outputs['features'].values()} == {(2, 32, 32)}
+    assert list(outputs['features']) == [f's{n}' for n in range(25)]
+    last: list[torch.Tensor] = []
+    block = model.denoiser.single_transformer_blocks[-1]
+    block.register_forward_hook(lambda *call: last.append(call[2][1]))
+    alignment = ExpertAlignment(model.denoiser, model.context)
+    same = torch.full((2,), 261)
+    with torch.no_grad():
+        outputs = model(image())
+        assert torch.equal(last[0], outputs['features']['s24'])
+        assert alignment.distance(outputs['latent'], outputs['features'], same, None).item() == 0
+        assert alignment(outputs['latent'], outputs['features']).item() > 0.1
+    ones = torch.ones(1, 16, 8, 8)
+    noisy = model.denoiser.noised(ones, 5 * ones, torch.tensor([250]))
+    assert torch.allclose(noisy, torch.tensor(2.0))
+    with torch.device('meta'):
+        flux = type(model.denoiser)(guidance_embeds=True)
+    assert count(flux) == 11_901_408_320 and set(flux.feature_widths.values()) == {3072}
+
+
+def test_patches_of_the_transformer_stay_in_their_place(monkeypatch):
+    model = tiny('dit_depth').eval()
+    tokens: list[torch.Tensor] = []
+    monkeypatch.setattr(type(model.denoiser), '__call__',
+                        lambda self, x, *_, **__: (tokens.append(x), (x,))[1])
+    latent = torch.arange(16 * 4 * 6.0).view(1, 16, 4, 6)
+    assert torch.equal(model.denoiser.denoise(latent, torch.tensor(3.0), model.context), latent)
+    # The second token is the patch to the right; FLUX orders channel, row, column.
+    assert tokens[0][0, 1, :4].tolist() == latent[0, 0, :2, 2:4].flatten().tolist()
+
+
 def test_wrong_sizes_and_options_are_refused():
     with pytest.raises(ValueError, match='64x128'):
         tiny().eval()(image(1, 64, 100))
-    for options, message in (({'output': 'flow'}, 'flow'), ({'encoding': 'median'}, 'median'),
-                             ({'timestep': 2000}, '2000'), ({'pretrained': True}, 'convert')):
+    for options, message in (({'output': 'flow'}, 'flow'), ({'backbone': 'rnn'}, 'rnn'),
+                             ({'encoding': 'median'}, 'median'), ({'timestep': 2000}, '2000'),
+                             ({'pretrained': True}, 'convert')):
         with pytest.raises(ValueError, match=message):
             create_model('d3_tiny_depth', **options)
     with pytest.raises(ValueError, match='strata'):

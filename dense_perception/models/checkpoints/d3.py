@@ -67,7 +67,7 @@ def detect(state: State, config: Mapping[str, Any], name: str) -> Layout | None:
 def _overrides(config: Mapping[str, Any], registered: D3Config) -> dict[str, Any]:
     """Fields of the configuration in which the parts are not those of Stable Diffusion 2.1."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    found = {'unet': _unusual(config.get('unet', {}), UNet2DConditionModel, SD21_UNET),
+    found = {'denoiser': _unusual(config.get('unet', {}), UNet2DConditionModel, SD21_UNET),
              'vae': _unusual(config.get('vae', {}), AutoencoderKL, SD21_VAE)}
     tokens = config.get('text_encoder', {}).get('max_position_embeddings', registered.tokens)
     if tokens != registered.tokens:

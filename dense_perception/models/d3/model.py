@@ -10,7 +10,8 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from dense_perception.models.d3.alignment import ExpertAlignment
-from dense_perception.models.d3.config import SD21_UNET, SD21_VAE, D3Config
+from dense_perception.models.d3.config import BACKBONES, D3Config
+from dense_perception.models.d3.dit import FeatureTransformer
 from dense_perception.models.d3.unet import FeatureUNet
 from dense_perception.models.inputs import require_multiple
 
@@ -63,14 +64,19 @@ class LatentPredictor(nn.Module):
         return {**self._outputs(prediction), 'latent': latent, 'features': features}
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """The scaled latent of images, float (B, 4, H / 8, W / 8)."""
+        """The scaled latent of images, float (B, C, H / 8, W / 8)."""
         found = self.vae.encode(x).latent_dist
         latent = found.mode() if self.config.encoding == 'mode' else found.sample()
-        return latent * self.vae.config.scaling_factor
+        return (latent - self._shift) * self.vae.config.scaling_factor
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """The image of a scaled latent, float (B, 3, H, W), about -1..1."""
-        return self.vae.decode(latent / self.vae.config.scaling_factor, return_dict=False)[0]
+        latent = latent / self.vae.config.scaling_factor + self._shift
+        return self.vae.decode(latent, return_dict=False)[0]
+
+    @property
+    def _shift(self) -> float:
+        return self.vae.config.shift_factor or 0.0
 
     def alignment(self, strata: int = 3) -> ExpertAlignment:
         """What aligns the denoiser with what it is now; to be made before training begins."""
@@ -88,18 +94,25 @@ class LatentPredictor(nn.Module):
 
 
 class D3Predictor(LatentPredictor):
-    """D3-Predictor on Stable Diffusion's U-Net; see :class:`LatentPredictor`.
+    """D3-Predictor as configured; see :class:`LatentPredictor`.
 
-    >>> model = D3Predictor(D3Config(unet=TINY_UNET, vae=TINY_VAE)).eval()
+    >>> model = D3Predictor(D3Config(denoiser=TINY_UNET, vae=TINY_VAE)).eval()
     >>> model(torch.zeros(1, 3, 64, 128))['depth'].shape
     torch.Size([1, 64, 128])
     """
 
     def __init__(self, config: D3Config) -> None:
-        unet = FeatureUNet(**{**SD21_UNET, **_tuples(config.unet)})
-        vae = AutoencoderKL(**{**SD21_VAE, **_tuples(config.vae)})
-        halvings = len(unet.config.block_out_channels) + len(vae.config.block_out_channels) - 2
-        super().__init__(config, unet, vae, unet.config.cross_attention_dim, 2 ** halvings)
+        usual, usual_vae = BACKBONES[config.backbone]
+        options = {**usual, **_tuples(config.denoiser)}
+        vae = AutoencoderKL(**{**usual_vae, **_tuples(config.vae)})
+        halvings = len(vae.config.block_out_channels) - 1
+        if config.backbone == 'unet':
+            unet = FeatureUNet(**options)
+            halvings += len(unet.config.block_out_channels) - 1
+            super().__init__(config, unet, vae, unet.config.cross_attention_dim, 2 ** halvings)
+        else:
+            dit = FeatureTransformer(**options)
+            super().__init__(config, dit, vae, dit.config.joint_attention_dim, 2 ** halvings * 2)
 
 
 def _tuples(options: Any) -> dict[str, Any]:

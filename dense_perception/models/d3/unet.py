@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import nn
+
+from dense_perception.models.d3.taps import tapping
 
 ALIGNED = 10
 """Maps of the way up that are aligned, beside that of the middle; the last two are not."""
@@ -42,7 +40,7 @@ class FeatureUNet(UNet2DConditionModel):
     def with_features(self, latent: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
                       ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """:meth:`denoise`, and the aligned maps by name, as tokens: float (B, h w, D) each."""
-        with _tapping(self._tapped()) as maps:
+        with tapping(self._tapped(), 0) as maps:
             output = self.denoise(latent, timestep, context)
         return output, {name: maps[name].flatten(2).transpose(1, 2)
                         for name in self.feature_widths}
@@ -63,24 +61,6 @@ class FeatureUNet(UNet2DConditionModel):
             found += level
         return {'mid': self.mid_block,
                 **{f'us{number + 1}': module for number, module in enumerate(found[:ALIGNED])}}
-
-
-@contextmanager
-def _tapping(modules: dict[str, nn.Module]) -> Iterator[dict[str, torch.Tensor]]:
-    """Keeps the outputs of modules by name while the context is open."""
-    maps: dict[str, torch.Tensor] = {}
-
-    def keep(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            maps[name] = output[0] if isinstance(output, tuple) else output
-        return hook
-
-    handles = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
-    try:
-        yield maps
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _channels(module: nn.Module) -> int:

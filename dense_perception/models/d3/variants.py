@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from dense_perception.models.d3.config import TINY_UNET, TINY_VAE, D3Config
+from dense_perception.models.d3.config import TINY_DIT, TINY_UNET, TINY_VAE, D3Config
 from dense_perception.models.inputs import HALF_MEAN, HALF_STD, InputSpec
 from dense_perception.models.registry import register_model
 
@@ -50,5 +50,9 @@ for _task, _output, _table in (('depth', 'depth', 'Table 1'), ('normals', 'norma
     _full = D3Config(output=_output)
     _register(f'd3_{_task}', _full, f'D3-Predictor on Stable Diffusion 2.1: {_task}.', 768,
               f'{_PAPER}, {_table}')
-    _register(f'd3_tiny_{_task}', replace(_full, unet=TINY_UNET, vae=TINY_VAE),
+    _register(f'd3_tiny_{_task}', replace(_full, denoiser=TINY_UNET, vae=TINY_VAE),
               f'The same layout with narrow layers, for tests: {_task}.', 128, _PAPER)
+
+_register('d3_tiny_dit_depth', D3Config(backbone='dit', denoiser=TINY_DIT, vae=TINY_VAE),
+          "Experimental: depth on a transformer of FLUX's layout, tiny.", 128,
+          f'{_PAPER}, Table 6')
