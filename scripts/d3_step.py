@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import resource
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +23,7 @@ from torch import nn
 from dense_perception.models import create_model
 
 
-def step(model: nn.Module, alignment: nn.Module | None, x: torch.Tensor,
+def step(model: Any, alignment: nn.Module | None, x: torch.Tensor,
          optimiser: torch.optim.Optimizer, precision: str) -> None:
     """One step of the optimiser; the task's loss is an MSE, which costs nothing beside it."""
     bf16 = torch.autocast(x.device.type, torch.bfloat16) if precision == 'bf16' else (
@@ -65,7 +67,7 @@ def main() -> None:
     parser.add_argument('--checkpointing', action='store_true')
     args = parser.parse_args()
     cuda = args.device == 'cuda'
-    model = create_model(args.variant, gradient_checkpointing=args.checkpointing)
+    model: Any = create_model(args.variant, gradient_checkpointing=args.checkpointing)
     model = model.train().to(args.device)
     x = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
     for name in ('task alone', 'alignment + task'):
@@ -75,7 +77,7 @@ def main() -> None:
         optimiser = torch.optim.Adam(learned, lr=1e-5)
         if cuda:
             torch.cuda.reset_peak_memory_stats()
-        took = seconds(lambda a=alignment, o=optimiser: step(model, a, x, o, args.precision),
+        took = seconds(functools.partial(step, model, alignment, x, optimiser, args.precision),
                        args.repeats, cuda)
         peak = (torch.cuda.max_memory_allocated() if cuda
                 else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 1e9
