@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from helpers.tensorrt_rtx import build_engine
 from helpers.tiny_d3 import SHALLOW, SHALLOW_DIT
+from helpers.tiny_polymax import TINY as _POLYMAX
 
 torch = pytest.importorskip('torch', reason='export needs torch')
 
@@ -64,7 +65,14 @@ TWINS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     'cednet_next_tiny_nyu': (_CEDNET | {'num_classes': 5},
                              ('cednet_*_nyu', 'cednet_*_kitti', 'cednet_*_ade20k')),
     'd3_normals': (SHALLOW, ('d3_[dnm]*', 'd3_tiny_[nm]*', 'd3_tiny_depth')),
-    'd3_tiny_dit_depth': (SHALLOW_DIT, ('d3_tiny_dit_depth',))}
+    'd3_tiny_dit_depth': (SHALLOW_DIT, ('d3_tiny_dit_depth',)),
+    'polymax_convnextt_depth': (_POLYMAX | {'layers': (1, 1, 1)}, ('polymax_convnext*',)),
+    'polymax_resnet50_normals': (
+        _POLYMAX | {'encoder': 'resnet50', 'encoder_options': {'layers': (1, 1, 1, 1)},
+                    'layers': (1, 1, 1), 'blocks': (1, 1, 1, 1), 'num_classes': 5},
+        ('polymax_resnet50_*',)),
+    'polymax_small': ({'num_classes': 0, 'normals': False, 'depth': 'sigmoid',
+                       'mount_channels': 0}, ('polymax_small',))}
 """Variant -> what makes it small, and the variants that it stands for."""
 
 
