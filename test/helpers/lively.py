@@ -21,6 +21,8 @@ def enliven(model: nn.Module, height: int, width: int, seed: int = 0) -> nn.Modu
                 parameter.normal_(0, fan_in ** -0.5, generator=generator)
             elif 'gamma' in name:
                 parameter.fill_(0.5)
+            elif name.endswith('weight') and parameter.numel() == 1:
+                parameter.fill_(3.0)  # of logits: a softmax that makes up its mind
             elif name.endswith('weight') and not parameter.any():
                 parameter.fill_(0.5)  # a normalisation that switches its branch off at first
             elif name.endswith('bias'):

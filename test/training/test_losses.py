@@ -15,6 +15,7 @@ from dense_perception_training.losses import (  # noqa: E402
     AlphaRegression,
     Criterion,
     CrossEntropy,
+    DeepSupervision,
     DepthRegression,
     Dice,
     Focal,
@@ -24,6 +25,7 @@ from dense_perception_training.losses import (  # noqa: E402
     LossError,
     NormalAngle,
     NormalL2,
+    PixelContrast,
     RelativeSquared,
     SILog,
     make_loss,
@@ -220,7 +222,9 @@ def test_errors_say_what_would_be_right(act, message):
 
 
 def test_every_loss_has_a_recipe_name_and_a_docstring():
-    assert {make_loss(name).__class__ for name in LOSSES} == set(LOSSES.values())
+    needs = {'deep_supervision': {'losses': [{'loss': 'dice'}]}}
+    assert {make_loss(name, **needs.get(name, {})).__class__
+            for name in LOSSES} == set(LOSSES.values())
     assert all(cls.__doc__ for cls in LOSSES.values())
 
 
@@ -283,3 +287,68 @@ def test_matte_losses():
     assert AlphaGradient()(blank, batch).item() == pytest.approx((1 / 7 + 1 / 3 + 1) / 3)
     with pytest.raises(LossError, match='l1, l2'):
         AlphaRegression('l3')
+
+
+def test_silog_without_the_root_is_the_variance():
+    truth = torch.tensor([[[1.0, 2.0]]])
+    predicted = torch.tensor([[[math.e, 2.0]]])
+    variance = SILog(focus=1.0, scale=1.0, eps=0.0, root=False)
+    assert depth_loss(variance, predicted, truth) == pytest.approx(0.25, rel=1e-5)
+
+
+def test_dice_of_masks_by_hand():
+    labels = torch.tensor([[[0, 0, 1, 255]], [[0, 0, 0, 0]]])
+    logits = torch.full((2, 2, 1, 4), 0.0)  # a probability of a half everywhere
+    loss = Dice(smooth=0.0, per_image=True)({'logits': logits}, {'labels': labels}).item()
+    # Overlap, sizes: image 0 class 0: 1, 1.5 + 2; class 1: .5, 1.5 + 1; image 1 class 0: 2, 2 + 4.
+    assert loss == pytest.approx(1 - (2 / 3.5 + 1 / 2.5 + 4 / 6) / 3, rel=1e-5)
+
+
+def test_cross_entropy_of_another_output():
+    logits, labels = segmentation()
+    outputs, batch = {'logits': 0 * logits, 'semantic_logits': logits}, {'labels': labels}
+    assert CrossEntropy(output='semantic_logits')(outputs, batch).item() == (
+        pytest.approx(CrossEntropy()({'logits': logits}, batch).item()))
+
+
+def test_deep_supervision_is_the_losses_on_every_layer():
+    truth = scene()
+    right = known(truth)
+    outputs = {'depth': 1.1 * right, 'aux.0.depth': right, 'aux.10.depth': 2 * right}
+    plain = RelativeSquared()
+
+    def of(depth: torch.Tensor) -> float:
+        return depth_loss(plain, depth, truth)
+
+    loss = DeepSupervision(({'loss': 'relative_squared', 'weight': 3.0},), auxiliary=0.5)
+    assert loss(outputs, {'depth': truth}).item() == pytest.approx(
+        3 * (of(1.1 * right) + 0.5 * (of(right) + of(2 * right))), rel=1e-5)
+    assert loss({'depth': 1.1 * right}, {'depth': truth}).item() == pytest.approx(
+        3 * of(1.1 * right), rel=1e-5)
+    with pytest.raises(LossError, match='relative_squared'):
+        make_loss('deep_supervision', losses=[{'loss': 'relative_square'}])
+    with pytest.raises(LossError, match='losses, auxiliary'):
+        make_loss('deep_supervision', losses=[{'loss': 'dice'}], weights=[1])
+
+
+def test_pixel_contrast_wants_masks_apart():
+    labels = torch.zeros(1, 4, 4, dtype=torch.int64)
+    labels[:, :, 2:], labels[:, 0] = 1, 255
+    apart = torch.zeros(1, 2, 4, 4)
+    apart[:, 0, :, :2], apart[:, 1, :, 2:] = 1, 1
+    mixed = torch.zeros(1, 2, 4, 4)
+    mixed[:, 0, ::2], mixed[:, 1, 1::2] = 1, 1
+    loss = PixelContrast(temperature=0.3, samples=100)
+    # 12 known pixels: each has 5 like it at 1 / .3, and 6 others at 0.
+    expected = math.log(5 * math.exp(1 / 0.3) + 6) - 1 / 0.3
+    batch = {'labels': labels}
+    assert loss({'features': apart}, batch).item() == pytest.approx(expected, rel=1e-5)
+    assert loss({'features': mixed}, batch).item() > expected + 0.5
+    fine = torch.nn.functional.interpolate(labels[:, None].float(), scale_factor=3)[:, 0].long()
+    assert loss({'features': apart}, {'labels': fine}).item() == pytest.approx(expected, rel=1e-5)
+    nothing = loss({'features': apart.requires_grad_()}, {'labels': labels * 0 + 255})
+    nothing.backward()
+    assert nothing.item() == 0 and not apart.grad.any()
+    torch.manual_seed(0)
+    few = PixelContrast(samples=4)({'features': mixed}, batch)
+    assert torch.isfinite(few)

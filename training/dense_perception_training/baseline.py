@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dense_perception.inference.card import UNLABELLED
-from dense_perception.metrics import DepthAccuracy, SegmentationAccuracy
+from dense_perception.metrics import DepthAccuracy, NormalAccuracy, SegmentationAccuracy
 from dense_perception_training.datasets import DatasetError, DenseDataset
 from dense_perception_training.validation import thinned
 
@@ -17,17 +17,18 @@ _TRAINED_ON = 2000
 
 def per_pixel_baseline(train: DenseDataset, held_out: DenseDataset,
                        limit: int | None = None) -> dict[str, Any]:
-    """The training images' geometric mean depth and most frequent label of each pixel.
+    """The training images' geometric mean depth, most frequent label and mean normal, by pixel.
 
     All images of both must have one size.
 
     :raises DatasetError: they do not.
     """
     protocol = held_out.info.protocol
-    depth, labels = _per_pixel(train)
+    depth, labels, normals = _per_pixel(train)
     plain = DepthAccuracy(protocol)
     scaled = DepthAccuracy(replace(protocol, alignment='median'))
     masks = SegmentationAccuracy(len(held_out.info.classes)) if held_out.info.classes else None
+    angles = NormalAccuracy()
     for sample in thinned(held_out, limit):
         _same_size(sample.size, depth.shape)
         if sample.depth is not None:
@@ -35,18 +36,21 @@ def per_pixel_baseline(train: DenseDataset, held_out: DenseDataset,
             scaled.add(depth, sample.depth)
         if sample.labels is not None and masks is not None:
             masks.add(labels, sample.labels)
+        if sample.normals is not None:
+            angles.add(normals, sample.normals)
     found = {'depth': plain.result(), 'depth_median_scaled': scaled.result(),
-             'segmentation': masks.result() if masks else None}
+             'segmentation': masks.result() if masks else None, 'normals': angles.result()}
     return {k: v for k, v in found.items() if v is not None}
 
 
-def _per_pixel(train: DenseDataset) -> tuple[np.ndarray, np.ndarray]:
+def _per_pixel(train: DenseDataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     protocol, classes = train.info.protocol, max(len(train.info.classes), 1)
-    total = count = votes = None
+    total = count = votes = directions = None
     for sample in thinned(train, _TRAINED_ON):
         if total is None:
             total, count = np.zeros(sample.size), np.zeros(sample.size)
             votes = np.zeros((classes, *sample.size), np.int32)
+            directions = np.zeros((*sample.size, 3))
         _same_size(sample.size, total.shape)
         if sample.depth is not None:
             known = (np.isfinite(sample.depth) & (sample.depth > protocol.near)
@@ -56,9 +60,11 @@ def _per_pixel(train: DenseDataset) -> tuple[np.ndarray, np.ndarray]:
         if sample.labels is not None:
             rows, columns = np.nonzero(sample.labels != UNLABELLED)
             votes[sample.labels[rows, columns], rows, columns] += 1
+        if sample.normals is not None:
+            directions += np.nan_to_num(sample.normals)
     if total is None:
         raise DatasetError(f'dataset "{train.info.name}": no image could be read')
-    return np.exp(total / np.maximum(count, 1)), votes.argmax(0)
+    return np.exp(total / np.maximum(count, 1)), votes.argmax(0), directions
 
 
 def _same_size(size: tuple[int, ...], other: tuple[int, ...]) -> None:

@@ -20,7 +20,7 @@ class PyramidEncoder(nn.Module):
 
     :param name: any timm model that supports ``features_only``.
     :param odd_sizes: pad what divides the image into patches (ConvNeXt's stem and downsampling),
-        so that images of 2^n k + 1 pixels give maps of 2^(n-1) k + 1; other sizes see no difference.
+        so that images of 2^n k + 1 pixels give maps of 2^(n-1) k + 1; other sizes do not change.
     :param pre_activation: of a ResNet, take each stage's sum before its last activation.
     Other parameters as in ``create_encoder``.
     """
@@ -85,7 +85,7 @@ def _tap_before_activation(body: nn.Module) -> None:
     """Move the activation at the end of a ResNet's stage behind the place where it is read."""
     taken = getattr(body, 'return_layers', {})
     stages = list(body.items()) if isinstance(body, nn.ModuleDict) else []
-    for name, stage in stages:
+    for name, _ in stages:
         del body[name]
     for index, (name, stage) in enumerate(stages):
         body[name] = stage

@@ -32,7 +32,7 @@ class OffsetTable(nn.Module):
 
 
 class OffsetMLP(nn.Module):
-    """As :class:`OffsetTable`, computed from the signed logarithm of the offset: for any length."""
+    """As :class:`OffsetTable`, from the signed logarithm of the offset: for any length."""
 
     def __init__(self, length: int, channels: int) -> None:
         super().__init__()
@@ -131,9 +131,9 @@ def _per_position(x: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
 
     Float (lines, heads, length, a) and (length, a, b) -> (lines, heads, length, b).
     """
-    lines, heads = x.shape[:2]
-    product = x.permute(2, 0, 1, 3).flatten(1, 2) @ matrices
-    return product.unflatten(1, (lines, heads)).permute(1, 2, 0, 3)
+    # Not as one product of all lines and heads: onnxscript takes "reshape, multiply, reshape" for
+    # a broadcast, which on square maps is another product of the same shape.
+    return (x.permute(2, 0, 1, 3) @ matrices.unsqueeze(1)).permute(1, 2, 0, 3)
 
 
 def _joined(heads: torch.Tensor) -> torch.Tensor:

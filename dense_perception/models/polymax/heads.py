@@ -19,8 +19,8 @@ class Target:
     """What one transformer decoder predicts.
 
     ``output``: its name in the model's dict. ``clusters``: how many, K. ``channels``: of a
-    cluster's value, D; 0 where cluster k is class k. ``kind``: what a value is: ``linear``, ``unit``
-    vector, or ``sigmoid``, up to ``limit``.
+    cluster's value, D; 0 where cluster k is class k. ``kind``: what a value is: ``linear``, a
+    ``unit`` vector, or ``sigmoid``, up to ``limit``.
     """
 
     output: str
@@ -62,9 +62,7 @@ class ValueHead(nn.Module):
 
 
 class SemanticHead(nn.Sequential):
-    """Classes of the pixels by themselves, for training: float (B, channels, h, w) -> (B, C, h, w).
-
-    """
+    """Classes of pixels by themselves, for training: float (B, channels, h, w) -> (B, C, h, w)."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__(nn.GELU(), separable(channels), nn.Conv2d(channels, classes, 1))

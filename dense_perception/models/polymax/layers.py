@@ -37,8 +37,8 @@ def separable(channels: int, kernel: int = 5) -> nn.Sequential:
 def resized(x: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
     """Bilinear, float (B, C, h, w) -> (B, C, *size); what has that size is left as it is.
 
-    Images of 32 k + 1 pixels have grids of 2^n k + 1 positions, the first and the last of which lie
-    on the image's corners; there corners are aligned. Even grids divide the image into cells.
+    Images of 32 k + 1 pixels have grids of 2^n k + 1 positions, the first and last of which lie on
+    the image's corners; there corners are aligned. Even grids divide the image into cells.
     """
     if tuple(x.shape[-2:]) == tuple(size):
         return x

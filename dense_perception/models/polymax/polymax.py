@@ -1,4 +1,4 @@
-"""PolyMaX: one mask transformer for depth, segmentation, surface normals and other dense targets."""
+"""PolyMaX: one mask transformer for depth, segmentation, normals and other dense targets."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class PolyMaX(nn.Module):
     ``forward``: float (B, 3 + mount_channels, H, W), normalised; H and W multiples of 32, or both
     of them 1 more -> dict with ``depth`` (B, H, W), ``logits`` (B, num_classes, H, W), ``normals``
     (B, 3, H, W), unit vectors, and the other ``maps`` (B, D, H, W), those that are configured. In
-    training also, of layer i of the decoders, ``aux.<i>.<name>`` of each of these (logits at 1/4 of
-    the image); of segmentation ``features`` (B, embedding, h, w), of unit length, with
+    training also, of layer i of the decoders, ``aux.<i>.<name>`` of each of these (logits at 1/4
+    of the image); of segmentation ``features`` (B, embedding, h, w), of unit length, with
     ``aux.<i>.features``; and ``semantic_logits`` (B, num_classes, h, w) of the semantic head.
 
     >>> model = PolyMaX(PolyMaXConfig(num_classes=40, normals=True)).eval()

@@ -44,8 +44,8 @@ for _short, (_encoder, _row) in _ENCODERS.items():
         _register(f'polymax_{_short}_{_task}', PolyMaXConfig(_encoder, **_fields), (480, 640),
                   f'{_row}, {_task} on NYU Depth V2.', f'PolyMaX, Table 2, {_row}')
 
-# Ours, for robots and for trying things out: all three targets of the procedural world on one set of
-# pixels, mount-aware, with positions that know no size.
+# Ours, for robots and for trying things out: all three targets of the procedural world on one set
+# of pixels, mount-aware, with positions that know no size.
 _register('polymax_small', PolyMaXConfig(
     'mobilenetv4_conv_small', mount_channels=2, image_size=(256, 320), dims=(64, 48, 32, 24),
     blocks=(1, 2, 1, 1), positions='mlp', layers=(1, 1, 1), width=96, width_ffn=384, embedding=64,

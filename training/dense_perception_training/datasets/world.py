@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.normals import normals_from_depth
 from dense_perception.metrics import DepthProtocol
 from dense_perception.world.classes import CLASSES
 from dense_perception_training.datasets.base import DatasetInfo
@@ -15,18 +17,21 @@ from dense_perception_training.sample import Sample
 from dense_perception_training.shards import Shard, ShardError, list_shards
 
 INFO = DatasetInfo(
-    name='world', tasks=('depth', 'segmentation'), splits=(),
+    name='world', tasks=('depth', 'segmentation', 'normals'), splits=(),
     home='"dense-perception-world --out FOLDER"',
     tree='<shard>/{images,depth,labels,cameras}.npy and provenance.json, for each shard',
     protocol=DepthProtocol(near=0.1, far=80.0), classes=CLASSES)
 
 
 class World:
-    """Frames of all shards below a folder; see :class:`Shard`."""
+    """Frames of all shards below a folder; see :class:`Shard`.
 
-    info = INFO
+    :param normals: also give normals, computed from the depth.
+    """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, normals: bool = False) -> None:
+        tasks = tuple(task for task in INFO.tasks if normals or task != 'normals')
+        self.info = replace(INFO, tasks=tasks)
         try:
             self._folders = list_shards(root)
             self._shards: list[Shard] | None = [Shard.open(p) for p in self._folders]
@@ -52,14 +57,19 @@ class World:
         shard, row = self._shards[at], index - int(self._starts[at])
         camera = shard.cameras[row].astype(np.float64)
         height, width = shard.labels.shape[1:]
+        depth = shard.depth[row].astype(np.float32)
+        k = Intrinsics(*camera[:4], width, height)
         return Sample(
-            np.array(shard.images[row]), f'{self._folders[at]} frame {row}',
-            depth=shard.depth[row].astype(np.float32), labels=np.array(shard.labels[row]),
-            intrinsics=Intrinsics(*camera[:4], width, height), gravity=camera[4:7],
+            np.array(shard.images[row]), f'{self._folders[at]} frame {row}', depth=depth,
+            labels=np.array(shard.labels[row]), intrinsics=k, gravity=camera[4:7],
+            normals=normals_from_depth(depth, k) if 'normals' in self.info.tasks else None,
             camera_height=float(camera[7])).checked(len(CLASSES))
 
 
 @register(INFO)
-def open_world(root: Path) -> World:
-    """Open the shards below ``root``."""
-    return World(root)
+def open_world(root: Path, normals: bool = False) -> World:
+    """Open the shards below ``root``.
+
+    :param normals: also give normals, computed from the depth.
+    """
+    return World(root, normals)

@@ -19,6 +19,7 @@ from dense_perception_training.losses.base import (
     register_loss,
 )
 from dense_perception_training.losses.classification import ClassCrossEntropy
+from dense_perception_training.losses.clusters import DeepSupervision, PixelContrast
 from dense_perception_training.losses.depth import (
     AffineInvariantL1,
     DepthRegression,
@@ -33,7 +34,7 @@ from dense_perception_training.losses.normals import NormalAngle, NormalL2
 from dense_perception_training.losses.segmentation import CrossEntropy, Dice, Focal
 
 __all__ = ['LOSSES', 'AffineInvariantL1', 'AlphaGradient', 'AlphaRegression', 'ClassCrossEntropy',
-           'Criterion', 'CrossEntropy', 'DepthRegression', 'Dice', 'ExpertAlignment', 'Focal',
-           'GradientMatching', 'HeightNormalisedLog', 'LogGradient', 'Loss', 'LossError',
-           'NormalAngle', 'NormalL2', 'RelativeSquared', 'SILog', 'Term', 'make_loss',
-           'register_loss']
+           'Criterion', 'CrossEntropy', 'DeepSupervision', 'DepthRegression', 'Dice',
+           'ExpertAlignment', 'Focal', 'GradientMatching', 'HeightNormalisedLog', 'LogGradient',
+           'Loss', 'LossError', 'NormalAngle', 'NormalL2', 'PixelContrast', 'RelativeSquared',
+           'SILog', 'Term', 'make_loss', 'register_loss']

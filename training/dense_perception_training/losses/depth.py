@@ -67,6 +67,7 @@ class SILog:
 
     e = ln(p + eps) - ln(t + eps), over all valid pixels of the batch. ``focus`` .85 and ``scale``
     10 are BTS's and BinsFormer's; .5 and 1 Depth Anything V2's; focus 1 is the plain variance.
+    ``root`` False leaves the square root away, as ViP-DeepLab and kMaX-DeepLab have it.
     """
 
     focus: float = 0.85
@@ -74,6 +75,7 @@ class SILog:
     eps: float = 1e-3
     near: float = 1e-3
     far: float = 80.0
+    root: bool = True
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """See the class."""
@@ -85,7 +87,7 @@ class SILog:
         # In this form rounding cannot make it negative; the floor keeps sqrt's gradient finite.
         variance = masked_mean((e - mean) ** 2, valid)
         value = variance + (1 - self.focus) * mean ** 2
-        return self.scale * torch.sqrt(value + 1e-10)
+        return self.scale * (torch.sqrt(value + 1e-10) if self.root else value)
 
 
 @register_loss('relative_squared')

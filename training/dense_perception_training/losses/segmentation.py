@@ -41,15 +41,17 @@ class CrossEntropy:
     """Cross-entropy, with the auxiliary head where the model gives ``aux_logits``.
 
     ``auxiliary``: its weight (DPT .2, UPerNet .4). ``weights``: of the classes, or None.
+    ``output``: what is compared: the model's ``logits``, or another output of logits.
     """
 
     auxiliary: float = 0.2
     smoothing: float = 0.0
     weights: tuple[float, ...] | None = None
+    output: str = 'logits'
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """See the class."""
-        loss = self._of(outputs, batch, 'logits')
+        loss = self._of(outputs, batch, self.output)
         if 'aux_logits' in outputs:
             loss = loss + self.auxiliary * self._of(outputs, batch, 'aux_logits')
         return loss
@@ -66,9 +68,14 @@ class CrossEntropy:
 @register_loss('dice')
 @dataclass(frozen=True)
 class Dice:
-    """1 - soft Dice, averaged over the classes present in the batch's truth."""
+    """1 - soft Dice, averaged over the classes present in the batch's truth.
+
+    ``per_image``: each image's class is a mask of its own, as PQ-style losses match them
+    (MaX-DeepLab): overlap and size are of one image, and the mean is over all of these masks.
+    """
 
     smooth: float = 1.0
+    per_image: bool = False
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """See the class."""
@@ -76,10 +83,10 @@ class Dice:
         valid = (labels != UNLABELLED).unsqueeze(1)
         probability = torch.where(valid, logits.softmax(1), 0.0)
         truth = _one_hot(labels, logits.shape[1])
-        overlap = (probability * truth).sum((0, 2, 3))
-        size = probability.sum((0, 2, 3)) + truth.sum((0, 2, 3))
-        dice = 1 - (2 * overlap + self.smooth) / (size + self.smooth)
-        return masked_mean(dice, truth.sum((0, 2, 3)) > 0)
+        over = (2, 3) if self.per_image else (0, 2, 3)
+        overlap, present = (probability * truth).sum(over), truth.sum(over)
+        dice = 1 - (2 * overlap + self.smooth) / (probability.sum(over) + present + self.smooth)
+        return masked_mean(dice, present > 0)
 
 
 @register_loss('focal')
