@@ -1,4 +1,7 @@
-"""``dense-perception explain``: what an xNet-I mixes into an image (Figure 4 of the paper)."""
+"""``dense-perception explain``: what an xNet-I mixes into an image, a PolyMaX's probability maps.
+
+Figure 4 of the xNet paper; Figures 8, 12 and 13 of PolyMaX's.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import cv2
 import numpy as np
 
 from dense_perception import viz
-from dense_perception.cli import sheet
+from dense_perception.cli import explain_clusters, sheet
 from dense_perception.cli.command import CommandError
 from dense_perception.cli.sheet import TILE_HEIGHT, TILE_WIDTH, Tile
 from dense_perception.inference.card import ModelCard
@@ -25,31 +28,43 @@ _COLUMNS = ('image', 'mixed feature', 'depth', 'mask')
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('weights', type=Path,
-                        help='folder with weights.safetensors and card.json of an xNet-I')
+                        help='folder with weights.safetensors and card.json of an xNet-I or a '
+                             'PolyMaX')
     parser.add_argument('image', type=Path, help='picture file')
     parser.add_argument('--out', type=Path, required=True, help='picture to write (.png)')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict one image and show what was mixed into it."""
+    """Predict one image and show what was mixed into it, or what its pixels were taken for."""
     if args.out.suffix.lower() != '.png':
         raise CommandError(f'--out {args.out} does not end in .png')
     image = cv2.imread(str(args.image), cv2.IMREAD_COLOR)
     if image is None:
         raise CommandError(f'{args.image} is no picture that can be read')
-    model, card = _xnet_i(args.weights)
-    seen, mixed, prediction = explain(model, card, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-    tiles = [(_tile(seen), f'{seen.shape[1]}x{seen.shape[0]}, as the network sees it'),
-             (_tile(viz.strongest_channel(mixed)), _shares(mixed)),
-             _depth(prediction), _mask(prediction, card, seen)]
-    page = sheet.paint(f'{card.name}   {args.image.name}', _COLUMNS, [tiles], lambda strip: None)
+    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    model, card = _explicable(args.weights)
+    title = f'{card.name}   {args.image.name}'
+    if card.system == 'polymax':
+        page, found = explain_clusters.page(model, card, image, title)
+    else:
+        page, found = _mixing(model, card, image, title)
     try:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(args.out, page)
     except OSError as error:
         raise CommandError(f'cannot write {args.out}: {error.strerror}') from None
-    print(f'{args.out}: strongest channel of the mixed feature: {_shares(mixed)}')
+    print(f'{args.out}: {found}')
     return 0
+
+
+def _mixing(model: XNet, card: ModelCard, image: np.ndarray, title: str) -> tuple[np.ndarray, str]:
+    """The page of an xNet-I, and a line about it."""
+    seen, mixed, prediction = explain(model, card, image)
+    tiles = [(_tile(seen), f'{seen.shape[1]}x{seen.shape[0]}, as the network sees it'),
+             (_tile(viz.strongest_channel(mixed)), _shares(mixed)),
+             _depth(prediction), _mask(prediction, card, seen)]
+    page = sheet.paint(title, _COLUMNS, [tiles], lambda strip: None)
+    return page, f'strongest channel of the mixed feature: {_shares(mixed)}'
 
 
 def explain(model: XNet, card: ModelCard,
@@ -69,8 +84,9 @@ def explain(model: XNet, card: ModelCard,
     return predictor.network_image.copy(), maps[0][0, :3].float().cpu().numpy(), prediction
 
 
-def _xnet_i(folder: Path) -> tuple[XNet, ModelCard]:
+def _explicable(folder: Path) -> tuple[Any, ModelCard]:
     from dense_perception.export.weights import WeightsError, load_weights
+    from dense_perception.models.polymax import PolyMaX
     from dense_perception.models.xnet import XNet
     if folder.is_file():
         raise CommandError(f'{folder} is a file; a model file keeps final outputs only, so give '
@@ -79,10 +95,13 @@ def _xnet_i(folder: Path) -> tuple[XNet, ModelCard]:
         model, card = load_weights(folder)
     except WeightsError as error:
         raise CommandError(str(error)) from None
+    if isinstance(model, PolyMaX):
+        return model, card
     if not isinstance(model, XNet) or model.config.mix_with != 'image':
         raise CommandError(f'{folder} holds "{card.variant}", which mixes nothing into the image '
-                           'itself; only an xNet-I does, such as xnet_ladder_xnet_i_22k or any '
-                           'xNet with mix_with="image"')
+                           'itself and has no clusters; an xNet-I does, such as '
+                           'xnet_ladder_xnet_i_22k or any xNet with mix_with="image", and a '
+                           'PolyMaX has')
     return model, card
 
 

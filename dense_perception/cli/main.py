@@ -21,7 +21,7 @@ COMMANDS = {
     'export': 'write a model file from weights',
     'quantise': 'write an int8 model file from a model file, compared with it',
     'build-engine': 'build and check the TensorRT engine of a model file, before a robot needs it',
-    'explain': 'picture what an xNet-I mixes into an image, beside its prediction',
+    'explain': 'picture what an xNet-I mixes into an image, or the clusters of a PolyMaX',
 }
 """Subcommand -> summary. Module ``dense_perception.cli.<subcommand>``, with _ for -, has
 ``add_arguments`` and ``run``, which takes the parsed arguments and returns the exit code."""

@@ -7,12 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.tiny_polymax import TINY as POLYMAX
 from helpers.tiny_xnet import TINY
 
 torch = pytest.importorskip('torch', reason='explain needs torch')
 
 from dense_perception import viz  # noqa: E402
 from dense_perception.cli.explain import explain  # noqa: E402
+from dense_perception.cli.explain_clusters import maps  # noqa: E402
 from dense_perception.cli.main import main  # noqa: E402
 from dense_perception.export.cards import card_for, sized  # noqa: E402
 from dense_perception.export.weights import load_weights, save_weights  # noqa: E402
@@ -68,6 +70,32 @@ def test_what_is_mixed_is_what_the_network_multiplies_the_image_with(tmp_path: P
     seen, mixed, _ = explain(model, card, cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB))
     normal = (seen / 255 - np.array(card.mean)) / np.array(card.std)
     np.testing.assert_allclose(entered[0][0].numpy(), normal.transpose(2, 0, 1) * mixed, atol=1e-4)
+
+
+def test_a_polymax_shows_a_map_for_each_cluster(tmp_path: Path, photo: Path,
+                                                capsys: pytest.CaptureFixture[str]):
+    folder = weights(tmp_path / 'run', 'polymax_convnextt_depth', **POLYMAX, num_classes=5,
+                     normals=True)
+    out = tmp_path / 'clusters.png'
+    assert main(['explain', str(folder), str(photo), '--out', str(out)]) == 0
+    assert 'depth has 16 clusters' in (said := capsys.readouterr().out) and 'normals has 8' in said
+    model, card = load_weights(folder)
+    image = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
+    seen, found = maps(model, card, image)
+    assert {name: p.shape for name, (p, _) in found.items()} == {
+        'depth': (16, 16, 24), 'logits': (5, 16, 24), 'normals': (8, 16, 24)}
+    for probabilities, _ in found.values():
+        np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
+    assert found['depth'][1].shape == (16, 1) and found['logits'][1] is None
+    np.testing.assert_allclose(np.linalg.norm(found['normals'][1], axis=1), 1, atol=1e-5)
+    page = cv2.cvtColor(cv2.imread(str(out)), cv2.COLOR_BGR2RGB)
+    # The image, four rows of depth, two of classes and two of normals, of four each.
+    assert page.shape == (64 + 9 * 324 + 64, 12 + 4 * 412, 3)
+    np.testing.assert_array_equal(page[64:364, 12:412], viz.fit(seen, 400, 300))
+    first = int(found['depth'][1][:, 0].argmin())  # the nearest
+    grey = 255 * found['depth'][0][first] / found['depth'][0].max()
+    shown = viz.fit(np.repeat(grey.astype(np.uint8)[..., None], 3, 2), 400, 300)
+    np.testing.assert_array_equal(page[388:688, 12:412], shown)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

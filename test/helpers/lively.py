@@ -22,7 +22,7 @@ def enliven(model: nn.Module, height: int, width: int, seed: int = 0) -> nn.Modu
             elif 'gamma' in name:
                 parameter.fill_(0.5)
             elif name.endswith('weight') and parameter.numel() == 1:
-                parameter.fill_(3.0)  # of logits: a softmax that makes up its mind
+                parameter.fill_(1.0)  # of logits: a softmax that makes up its mind
             elif name.endswith('weight') and not parameter.any():
                 parameter.fill_(0.5)  # a normalisation that switches its branch off at first
             elif name.endswith('bias'):

@@ -165,6 +165,12 @@ def test_position_tables_follow_the_size():
             torch.testing.assert_close(other[ours], table.pos_embed[theirs])
 
 
+def test_weights_of_another_image_size_are_loaded():
+    model, other = OffsetTable(5, 4), OffsetTable(9, 4)
+    other.load_state_dict(model.state_dict())
+    torch.testing.assert_close(other.pos_embed, model(9))
+
+
 @pytest.mark.parametrize('positions', ['table', 'mlp', 'none'])
 def test_folding_changes_nothing_and_rows_are_turned_columns(positions):
     torch.manual_seed(0)

@@ -97,6 +97,8 @@ def test_nyu_labelled(tmp_path: Path):
     test = open_dataset('nyu_labelled', tmp_path, 'test', depth='filled')
     assert test.info.tasks == ('depth',) and test[0].labels is None
     np.testing.assert_array_equal(test[0].depth, depths[2].T)
+    flat = open_dataset('nyu_labelled', tmp_path, 'test', depth='filled', normals=True)
+    assert flat.info.tasks == ('depth', 'normals') and flat[0].normals.shape == (6, 8, 3)
     with pytest.raises(DatasetError, match='"inpainted" is neither raw nor filled'):
         open_dataset('nyu_labelled', tmp_path, 'test', depth='inpainted')
     damage(tmp_path / 'nyu_depth_v2_labeled.mat', 0.5)

@@ -154,6 +154,13 @@ def test_baseline_of_identical_frames_is_perfect(tmp_path: Path):
     result = per_pixel_baseline(dataset, dataset)
     assert result['depth']['abs_rel'] == pytest.approx(0.0, abs=1e-3)
     assert result['segmentation']['pixel_accuracy'] == 1.0
+    assert 'normals' not in result
+    level = open_dataset('world', tmp_path / 'a', normals=True)
+    sample = level[0]
+    known = np.isfinite(sample.normals[..., 0])
+    assert known[40:60, 5:-5].all()  # the ground faces up
+    np.testing.assert_allclose(sample.normals[known] @ sample.gravity, -1, atol=2e-3)
+    assert per_pixel_baseline(level, level)['normals']['mean'] < 0.1
     write_shard(tmp_path / 'b' / 'x', [ground_frame(1, width=80)], {})
     with pytest.raises(DatasetError, match='images of one size'):
         per_pixel_baseline(dataset, open_dataset('world', tmp_path / 'b'))

@@ -329,6 +329,8 @@ def test_deep_supervision_is_the_losses_on_every_layer():
         make_loss('deep_supervision', losses=[{'loss': 'relative_square'}])
     with pytest.raises(LossError, match='losses, auxiliary'):
         make_loss('deep_supervision', losses=[{'loss': 'dice'}], weights=[1])
+    with pytest.raises(LossError, match='cannot be repeated'):
+        make_loss('deep_supervision', losses=[{'loss': 'expert_alignment'}])
 
 
 def test_pixel_contrast_wants_masks_apart():

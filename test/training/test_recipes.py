@@ -11,7 +11,8 @@ torch = pytest.importorskip('torch', reason='training needs torch')
 from dense_perception_training.datasets import dataset_info  # noqa: E402
 from dense_perception_training.datasets.registry import _entry  # noqa: E402
 from dense_perception_training.engine import Trainer  # noqa: E402
-from dense_perception_training.losses import Criterion  # noqa: E402
+from dense_perception_training.losses import Criterion, DeepSupervision  # noqa: E402
+from dense_perception_training.losses.clusters import by_layer  # noqa: E402
 from dense_perception_training.optimiser import make_optimiser  # noqa: E402
 from dense_perception_training.recipe import CONFIGS, Recipe  # noqa: E402
 from dense_perception_training.train import trainer_class  # noqa: E402
@@ -24,7 +25,7 @@ from dense_perception.models.registry import DENSE_TASKS  # noqa: E402
 RECIPES = sorted(path.stem for path in CONFIGS.glob('*.yaml'))
 # Beginning of a loss's name -> what it compares; all others compare depth.
 COMPARES = {'cross_entropy': 'logits', 'normal': 'normals', 'alpha': 'alpha',
-            'expert_alignment': 'features'}
+            'expert_alignment': 'features', 'dice': 'logits', 'pixel_contrast': 'features'}
 
 
 def dense(name: str) -> bool:
@@ -50,9 +51,15 @@ def test_recipe_fits(name: str):
     # The losses find what they compare, at the stage's size.
     x = torch.zeros(1, model.in_chans, stage.height, stage.width, device='meta')
     outputs = model.train()(torch.cat([x, x]))
-    assert outputs and set(outputs) <= {'depth', 'logits', 'aux_logits', 'normals', 'alpha',
-                                        'latent', 'features'}
-    for term in criterion.terms:
+    layers = by_layer(outputs)
+    assert all(layer.keys() <= outputs.keys() for layer in layers.values())
+    final = {name for name in outputs if not name.startswith('aux.')}
+    assert final and final <= {'depth', 'logits', 'aux_logits', 'normals', 'alpha',
+                               'latent', 'features', 'semantic_logits'}
+    deep = [term for term in criterion.terms if isinstance(term.loss, DeepSupervision)]
+    assert bool(deep) == bool(layers)
+    inner = [term for outer in deep for term in outer.loss.criterion.terms]
+    for term in (*(term for term in criterion.terms if term not in deep), *inner):
         compared = next((v for k, v in COMPARES.items() if term.name.startswith(k)), 'depth')
         assert compared in outputs, term.name
 
@@ -61,7 +68,7 @@ def test_recipe_fits(name: str):
 def test_recipe_says_what_it_reproduces_and_what_was_run(name: str):
     head = (CONFIGS / f'{name}.yaml').read_text().split('model:')[0]
     assert 'Table' in head or 'xnet_small' in name or 'published' in head
-    assert name == 'xnet_small' or 'ever run' in head or '(docs/models.md)' in head
+    assert name == 'xnet_small' or 'ever run' in head.lower() or '(docs/models.md)' in head
 
 
 @pytest.mark.parametrize('name', [name for name in RECIPES if not dense(name)])

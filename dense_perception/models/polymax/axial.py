@@ -15,7 +15,8 @@ class OffsetTable(nn.Module):
     """An embedding for each offset between two of ``length`` positions.
 
     ``forward``: a number of positions n -> float (2 n - 1, channels), for offsets 1 - n .. n - 1.
-    For another n than ``length`` it is interpolated: the largest offset stays the largest.
+    For another n than ``length`` it is interpolated: the largest offset stays the largest. So are
+    weights of a model that was made for another image size, when they are loaded.
     """
 
     def __init__(self, length: int, channels: int) -> None:
@@ -24,11 +25,22 @@ class OffsetTable(nn.Module):
 
     def forward(self, length: int) -> torch.Tensor:
         """See the class."""
-        count = 2 * length - 1
-        if count == len(self.pos_embed):
-            return self.pos_embed
-        table = self.pos_embed.t().unsqueeze(0)
-        return F.interpolate(table, size=count, mode='linear', align_corners=True)[0].t()
+        return _resampled(self.pos_embed, 2 * length - 1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, torch.Tensor], prefix: str,
+                              *others: object) -> None:
+        key = f'{prefix}pos_embed'
+        if key in state_dict:
+            state_dict[key] = _resampled(state_dict[key], len(self.pos_embed))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+def _resampled(table: torch.Tensor, count: int) -> torch.Tensor:
+    """Embeddings, float (n, channels), at ``count`` places from the first to the last."""
+    if count == len(table):
+        return table
+    return F.interpolate(table.t().unsqueeze(0), size=count, mode='linear',
+                         align_corners=True)[0].t()
 
 
 class OffsetMLP(nn.Module):

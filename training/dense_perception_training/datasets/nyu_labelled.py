@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dense_perception.geometry.normals import normals_from_depth
 from dense_perception.inference.card import UNLABELLED
 from dense_perception.inference.class_sets import class_set
 from dense_perception_training.datasets.base import DatasetError, DatasetInfo, Records
@@ -18,7 +19,8 @@ from dense_perception_training.sample import Sample, UnreadableFileError
 _DATA, _SPLITS, _MAPPING = 'nyu_depth_v2_labeled.mat', 'splits.mat', 'classMapping40.mat'
 
 INFO = DatasetInfo(
-    name='nyu_labelled', tasks=('depth', 'segmentation'), splits=('train', 'test'), home=HOME,
+    name='nyu_labelled', tasks=('depth', 'segmentation', 'normals'), splits=('train', 'test'),
+    home=HOME,
     protocol=PROTOCOL, classes=class_set('nyu40'),
     tree=f"""
 {_DATA}: images, depths, rawDepths, labels (HDF5)
@@ -31,6 +33,7 @@ class _Frames:
     path: Path
     depth: str
     to_40: np.ndarray | None
+    normals: bool
 
     def read(self, index: int) -> Sample:
         import h5py
@@ -42,18 +45,21 @@ class _Frames:
         except (OSError, KeyError, IndexError) as error:
             raise UnreadableFileError(f'{self.path} frame {index}: {error}') from None
         depth = np.where(depth > 0, depth, np.nan).astype(np.float32)
+        k = camera(*depth.shape)
         return Sample(np.ascontiguousarray(image, np.uint8), f'{self.path} frame {index}',
                       depth=depth, labels=None if labels is None else self.to_40[labels],
-                      intrinsics=camera(*depth.shape))
+                      normals=normals_from_depth(depth, k) if self.normals else None,
+                      intrinsics=k)
 
 
 @register(INFO)
 def open_nyu_labelled(root: Path, split: str, depth: str = 'raw',
-                      labels: bool = False) -> Records:
+                      labels: bool = False, normals: bool = False) -> Records:
     """Open the labelled frames.
 
     :param depth: ``raw`` = as measured, with holes; ``filled`` = the holes coloured in.
     :param labels: also give the 40 classes.
+    :param normals: also give normals, computed from the depth.
     """
     if depth not in ('raw', 'filled'):
         raise DatasetError(f'dataset "{INFO.name}": depth "{depth}" is neither raw nor filled')
@@ -63,8 +69,9 @@ def open_nyu_labelled(root: Path, split: str, depth: str = 'raw',
             raise INFO.error(f'there is no {root / name}')
     numbers = _matrix(root / _SPLITS, f'{split}Ndxs').ravel().astype(int) - 1
     frames = _Frames(root / _DATA, {'raw': 'rawDepths', 'filled': 'depths'}[depth],
-                     _to_40(root / _MAPPING) if labels else None)
-    info = INFO if labels else replace(INFO, tasks=('depth',), classes=())
+                     _to_40(root / _MAPPING) if labels else None, normals)
+    tasks = ('depth', *(['segmentation'] if labels else []), *(['normals'] if normals else []))
+    info = replace(INFO, tasks=tasks, classes=INFO.classes if labels else ())
     return Records(info, [int(n) for n in numbers], frames.read)
 
 

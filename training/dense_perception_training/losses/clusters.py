@@ -36,17 +36,21 @@ class DeepSupervision:
     auxiliary: float = 1.0
 
     def __post_init__(self) -> None:
-        assert self._criterion.terms  # a recipe's mistakes are found when it is read
+        bound = [term.name for term in self.criterion.terms if hasattr(term.loss, 'bind')]
+        if bound:
+            raise LossError(f'{" and ".join(bound)} cannot be repeated for every layer: such a '
+                            'loss learns along with one model')
 
     @cached_property
-    def _criterion(self) -> Criterion:
+    def criterion(self) -> Criterion:
+        """The sum that each layer has."""
         return Criterion.from_config(self.losses)
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """See the class."""
-        total = self._criterion(outputs, batch)['loss']
+        total = self.criterion(outputs, batch)['loss']
         for layer in by_layer(outputs).values():
-            total = total + self.auxiliary * self._criterion(layer, batch)['loss']
+            total = total + self.auxiliary * self.criterion(layer, batch)['loss']
         return total
 
 
