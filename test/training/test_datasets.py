@@ -49,7 +49,7 @@ def test_names_splits_and_options_are_checked(tmp_path: Path):
         open_dataset('wordl', tmp_path)
     with pytest.raises(DatasetError, match='no splits, so not "train"'):
         open_dataset('world', tmp_path, 'train')
-    with pytest.raises(DatasetError, match='no option "scale"; it has none'):
+    with pytest.raises(DatasetError, match='no option "scale"; it has normals'):
         open_dataset('world', tmp_path, scale=3)
     with pytest.raises(DatasetError, match=r'there is no .*absent.*dense-perception-world'):
         open_dataset('world', tmp_path / 'absent')

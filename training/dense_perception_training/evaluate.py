@@ -203,13 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         predictor = open_model(args.model, args.backend, Averaging(
             args.flip, tuple(args.scales), args.slide, args.size))
-        dataset = open_dataset(args.dataset, args.data, args.split,
-                               **dict(parse_option(o) for o in args.option))
+        options = dict(parse_option(o) for o in args.option)
+        dataset = open_dataset(args.dataset, args.data, args.split, **options)
         evaluation = evaluate(predictor, dataset, args.limit, args.window, args.kitti_submission)
         result = {'data': args.describe or f'{args.dataset} {args.split or ""}'.strip(),
                   **evaluation.result()}
         if args.train:
-            train = open_dataset(args.dataset, args.train)
+            train = open_dataset(args.dataset, args.train, **options)
             result['per_pixel_baseline'] = per_pixel_baseline(train, dataset, args.limit)
     except (ModelFileError, BackendError, WeightsError, ValueError) as error:
         raise SystemExit(f'dense-perception-eval: {error}') from None
