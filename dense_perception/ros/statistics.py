@@ -82,9 +82,10 @@ class Statistics:
         with self._lock:
             frames = list(self._frames)
         names = dict.fromkeys(name for frame in frames for name in frame)
-        values = {n: [v for f in frames if np.isfinite(v := f.get(n, np.nan))] for n in names}
+        columns = {n: np.array([f.get(n, np.nan) for f in frames]) for n in names}
+        known = {n: column[np.isfinite(column)] for n, column in columns.items()}
         return {name: tuple(float(q) for q in np.percentile(v, (50, 95)))
-                for name, v in values.items() if v}
+                for name, v in known.items() if v.size}
 
     def describe(self) -> dict[str, str]:
         """Diagnostics values: counts, the last refusal, ``<timing>_ms_p50`` and ``_p95``."""

@@ -13,11 +13,12 @@ import numpy as np
 from dense_perception.cli import observer as topics
 from dense_perception.cli.command import CommandError
 from dense_perception.cli.observer import Observer
-from dense_perception.cli.processes import NodeGroup, free_domain
+from dense_perception.cli.processes import NodeGroup, NodeProcess, free_domain
 from dense_perception.cli.summary import timing
 from dense_perception.inference.backends import BACKENDS, PRECISIONS
 
 _LISTENED = (topics.DEPTH, topics.RELATIVE, topics.MASK, topics.CLOUD)
+_IDLE_S = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,26 +46,45 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         width, height = (int(part) for part in args.size.split('x'))
     except ValueError:
         raise CommandError(f'size "{args.size}" is not of the form 640x480') from None
-    with tempfile.TemporaryDirectory() as logs, \
-            NodeGroup(free_domain(), Path(logs)) as group, \
-            Observer(group.domain, _LISTENED) as observer:
+    with tempfile.TemporaryDirectory() as logs, NodeGroup(free_domain(), Path(logs)) as group:
         perception = group.start('perception', {
             'model': args.model, 'output_size': args.output_size, 'backend': args.backend,
             'precision': args.precision, 'threads': args.threads})
-        group.start('image_source', {'source': args.source, 'rate': args.rate,
-                                     'width': width, 'height': height})
-        # The first frames pay for caches, pages and connections.
-        group.wait_for('20 frames', lambda: len(observer.frames) >= 20, observer.spin)
-        before = perception.cpu_seconds(), time.monotonic()
-        observer.forget()
-        observer.spin(args.duration)
+        source = group.start('image_source', {'source': args.source, 'rate': args.rate,
+                                              'width': width, 'height': height})
+        with Observer(group.domain, _LISTENED) as observer:
+            # The first frames pay for caches, pages and connections.
+            group.wait_for('20 frames', lambda: len(observer.frames) >= 20, observer.spin)
+            busy = _Load(perception)
+            observer.forget()
+            observer.spin(args.duration)
+            group.check()
+            result = _result(observer, args)
+            result |= {'cpu_percent': busy.percent(), 'cpu_ms_per_frame': round(
+                1e3 * busy.seconds() / max(result['frames_out'], 1), 2)}
+        source.stop()
+        group.nodes.remove(source)
+        time.sleep(_IDLE_S / 2)  # until the node has seen that nobody listens any more
+        idle = _Load(perception)
+        time.sleep(_IDLE_S)
         group.check()
-        cpu, seconds = perception.cpu_seconds() - before[0], time.monotonic() - before[1]
-        result = _result(observer, args)
-        return result | {
-            'cpu_percent': round(100 * cpu / seconds, 1),
-            'cpu_ms_per_frame': round(1e3 * cpu / max(result['frames_out'], 1), 2),
-            'rss_mb': perception.resident_mb()}
+        return result | {'idle_cpu_percent': idle.percent(), 'rss_mb': perception.resident_mb()}
+
+
+class _Load:
+    """What a process takes of the processor from now on."""
+
+    def __init__(self, process: NodeProcess) -> None:
+        self._process = process
+        self._before, self._start = process.cpu_seconds(), time.monotonic()
+
+    def seconds(self) -> float:
+        """CPU time until now."""
+        return self._process.cpu_seconds() - self._before
+
+    def percent(self) -> float:
+        """Of one core until now."""
+        return round(100 * self.seconds() / (time.monotonic() - self._start), 1)
 
 
 def markdown(result: dict[str, Any]) -> str:
