@@ -14,6 +14,8 @@ def enliven(model: nn.Module, height: int, width: int, seed: int = 0) -> nn.Modu
     normalisation has the statistics of noise images.
     """
     generator = torch.Generator().manual_seed(seed)
+    gains = {f'{name}.weight' for name, module in model.named_modules()
+             if isinstance(module, nn.BatchNorm2d)}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
@@ -21,10 +23,10 @@ def enliven(model: nn.Module, height: int, width: int, seed: int = 0) -> nn.Modu
                 parameter.normal_(0, fan_in ** -0.5, generator=generator)
             elif 'gamma' in name:
                 parameter.fill_(0.5)
-            elif name.endswith('weight') and parameter.numel() == 1:
+            elif name in gains and parameter.numel() == 1:
                 parameter.fill_(1.0)  # of logits: a softmax that makes up its mind
-            elif name.endswith('weight') and not parameter.any():
-                parameter.fill_(0.5)  # a normalisation that switches its branch off at first
+            elif name in gains and not parameter.any():
+                parameter.fill_(0.5)  # it switches its branch off at first
             elif name.endswith('bias'):
                 parameter.normal_(0, 0.1, generator=generator)
         head = getattr(model, 'depth_head', None)
