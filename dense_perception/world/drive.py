@@ -86,7 +86,7 @@ def _views(scene: Scene, seconds: float, rate: float, rng: np.random.Generator,
             goal = _next_goal(scene, x, y, rng)
         yield View(x, y, height, yaw + 0.02 * math.sin(1.3 * t + phase[0]),
                    pitch + sway * 0.008 * math.sin(4.1 * t + phase[1]),
-                   sway * 0.006 * math.sin(3.3 * t + phase[2]))
+                   sway * 0.006 * math.sin(3.3 * t + phase[2]), scene.ground(x, y))
 
 
 def _free_place(scene: Scene, rng: np.random.Generator) -> tuple[float, float]:

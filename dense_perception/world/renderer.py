@@ -26,7 +26,10 @@ class RenderError(RuntimeError):
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera is: metres and radians in the world frame; pitch > 0 looks down."""
+    """Where the camera is: metres and radians in the world frame; pitch > 0 looks down.
+
+    ``height`` is above the ground under the camera, which is at z = ``ground``.
+    """
 
     x: float
     y: float
@@ -34,6 +37,7 @@ class View:
     yaw: float
     pitch: float = 0.0
     roll: float = 0.0
+    ground: float = 0.0
 
     @property
     def mount(self) -> Mount:
@@ -90,6 +94,9 @@ class Renderer:
         if self._context is not None:
             self._context.free()
         model = scene.model
+        # MuJoCo's buffers as large as the images: their upkeep costs more than small scenes do.
+        model.vis.global_.offwidth = self._rect.width
+        model.vis.global_.offheight = self._rect.height
         self._data = mujoco.MjData(model)
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
@@ -130,7 +137,7 @@ class Renderer:
         # MuJoCo's principal point is the offset of the image centre from the optical axis.
         model.cam_intrinsic[0] = (k.fx / k.width, k.fy / k.height,
                                   0.5 - (k.cx + 0.5) / k.width, 0.5 - (k.cy + 0.5) / k.height)
-        model.cam_pos[0] = view.x, view.y, view.height
+        model.cam_pos[0] = view.x, view.y, view.ground + view.height
         right, down, forward = view.rotation().T
         mujoco.mju_mat2Quat(model.cam_quat[0],
                             np.column_stack([right, -down, -forward]).ravel())

@@ -19,7 +19,7 @@ _TRIES = 60
 
 def sample_frames(seed: int, split: str, views: int, renderer: Renderer, width: int,
                   height: int) -> Iterator[WorldFrame]:
-    """Frames of one random scene seen by ``views`` random robot cameras.
+    """Frames of one random scene seen by ``views`` random cameras.
 
     :param seed: number of the scene within its split; the same arguments give the same frames.
     """
@@ -29,15 +29,21 @@ def sample_frames(seed: int, split: str, views: int, renderer: Renderer, width: 
     for _ in range(views):
         for _ in range(4):  # a view that stares at a nearby surface teaches nothing
             frame = renderer.render(random_view(scene, rng), random_intrinsics(width, height, rng))
-            near = np.nan_to_num(frame.depth, nan=99.0)
-            if np.median(near) > 0.9 and np.mean(near < 0.3) < 0.15:
+            if _worth_seeing(frame):
                 break
         yield replace(frame, image=Camera.random(rng).expose(frame.image, rng))
 
 
+def _worth_seeing(frame: WorldFrame) -> bool:
+    """Neither against a surface, nor one surface that fills the view without anything on it."""
+    near = np.nan_to_num(frame.depth, nan=99.0)
+    return bool(np.median(near) > 0.55 and np.mean(near < 0.25) < 0.1
+                and np.bincount(frame.labels.ravel()).max() < 0.97 * near.size)
+
+
 def random_intrinsics(width: int, height: int, rng: np.random.Generator) -> Intrinsics:
-    """A camera of 50-95 degrees across, 4:3 to 16:9, squeezed into width x height pixels."""
-    half_fov = math.radians(rng.uniform(50, 95)) / 2
+    """A camera of 45-100 degrees across, 5:4 to 16:9, squeezed into width x height pixels."""
+    half_fov = math.radians(rng.uniform(45, 100)) / 2
     fx = width / 2 / math.tan(half_fov)
     aspect = rng.choice([5 / 4, 4 / 3, 4 / 3, 1.5, 16 / 9])  # of the sensor
     fy = fx * aspect * height / width
@@ -46,20 +52,50 @@ def random_intrinsics(width: int, height: int, rng: np.random.Generator) -> Intr
 
 
 def random_view(scene: Scene, rng: np.random.Generator) -> View:
-    """A camera on a robot that stands in free space.
+    """A camera in free space, mostly turned towards something to see.
 
-    0.2-1.7 m high, looking from 10 degrees up to 35 down, rolled by a degree or two, mostly
-    towards where there is something to see.
+    Two thirds are robots' cameras: 0.15-2 m high, looking from 10 degrees up to 35 down, rolled by
+    a degree or two. The others are held in a hand: 0.9-1.75 m high, aimed at things and people,
+    up to 40 degrees down, rolled by several degrees.
     """
-    x0, y0, x1, y1 = scene.free
-    for _ in range(_TRIES):
-        x, y = rng.uniform(x0, x1), rng.uniform(y0, y1)
-        if scene.clearance(x, y) > 0.35:
-            break
+    held = rng.random() < (0.7 if scene.kind == 'tabletop' else 0.33)
+    target = _target(scene, rng)
+    x, y = _place(scene, target, rng)
+    z = rng.uniform(0.9, 1.75) if held else rng.uniform(0.15, 2.0)
+    roll = math.radians(rng.normal(0, 4.0 if held else 1.5))
     yaw = rng.uniform(-math.pi, math.pi)
-    if scene.obstacles and rng.random() < 0.6:
-        ox, oy, _ = scene.obstacles[int(rng.integers(len(scene.obstacles)))]
-        yaw = math.atan2(oy - y, ox - x) + rng.normal(0, 0.3)
-    pitch = math.radians(np.clip(rng.normal(9, 9), -10, 35))
-    roll = math.radians(rng.normal(0, 1.5))
-    return View(x, y, rng.uniform(0.2, 1.7), yaw, pitch, roll)
+    pitch = math.radians(np.clip(rng.normal(8, 9), -10, 35))
+    ground = scene.ground(x, y)
+    if target is not None:
+        tx, ty, tz = target
+        yaw = math.atan2(ty - y, tx - x) + rng.normal(0, 0.25)
+        if held:
+            down = math.atan2(ground + z - tz, max(math.hypot(tx - x, ty - y), 0.3))
+            pitch = float(np.clip(down + rng.normal(0, 0.15), -0.5, 0.75))
+    return View(x, y, z, yaw, pitch, roll, ground)
+
+
+def _target(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float] | None:
+    """A person, a thing, or nothing in particular."""
+    draw = rng.random()
+    if scene.people and draw < 0.35:
+        return scene.people[int(rng.integers(len(scene.people)))]
+    if scene.targets and draw < 0.8:
+        return scene.targets[int(rng.integers(len(scene.targets)))]
+    return None
+
+
+def _place(scene: Scene, target: tuple[float, float, float] | None, rng: np.random.Generator,
+           ) -> tuple[float, float]:
+    """Free ground, some metres from the target if there is one."""
+    x0, y0, x1, y1 = scene.free
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    for attempt in range(_TRIES):
+        if target is not None and attempt < _TRIES // 2:
+            away, angle = rng.uniform(0.7, 2.2) ** 2, rng.uniform(-math.pi, math.pi)
+            x, y = target[0] + away * math.cos(angle), target[1] + away * math.sin(angle)
+        else:
+            x, y = rng.uniform(x0, x1), rng.uniform(y0, y1)
+        if scene.clearance(x, y) > 0.25:
+            break
+    return x, y

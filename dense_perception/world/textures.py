@@ -1,25 +1,31 @@
 """Procedural textures in banks, some of which training never sees.
 
 Every texture is square, periodic and made from its (kind, index) alone, so any frame can be made
-again. A texture knows how many metres it spans, which ties its pattern to real sizes.
+again. A texture knows how many metres it spans, which ties its pattern to real sizes; pictures
+span what they are put on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-SIZE = 128
+from dense_perception.world import patterns as p
+from dense_perception.world.patterns import SIZE, Pattern
+
 BANK_SIZES = {'train': 60, 'held_out': 20}
 _BANK_START = {'train': 0, 'held_out': BANK_SIZES['train']}
 
 
 @dataclass(frozen=True)
 class Texture:
-    """A periodic colour image, uint8 (SIZE, SIZE, 3), that spans ``metres`` x ``metres``."""
+    """A periodic colour image, uint8 (SIZE, SIZE, 3), that spans ``metres`` x ``metres``.
+
+    A picture has ``metres`` 1: it fills a face whose texture coordinates run from 0 to 1.
+    """
 
     kind: str
     index: int
@@ -32,125 +38,135 @@ def pick_texture(kind: str, split: str, rng: np.random.Generator) -> Texture:
     return make_texture(kind, _BANK_START[split] + int(rng.integers(BANK_SIZES[split])))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2500)
 def make_texture(kind: str, index: int) -> Texture:
     """Texture number ``index`` of a kind; the same arguments always give the same texture."""
-    kinds = sorted(_MAKERS)
-    rng = np.random.default_rng([kinds.index(kind), index])
+    rng = np.random.default_rng([zlib.crc32(kind.encode()), index])
     makers, (least, most) = _MAKERS[kind]
-    image = makers[int(rng.integers(len(makers)))](rng)
-    grain = 1 + rng.uniform(0.01, 0.06) * _noise(rng, 0.3)
-    image = np.clip(image * grain[..., None], 0, 1)
+    image = np.clip(makers[int(rng.integers(len(makers)))](rng), 0, 1)
+    image = np.ascontiguousarray(np.broadcast_to(image, (SIZE, SIZE, 3)))
     return Texture(kind, index, (255 * image).astype(np.uint8), float(rng.uniform(least, most)))
 
 
-def _noise(rng: np.random.Generator, roughness: float) -> np.ndarray:
-    """Periodic noise of unit variance; ``roughness`` is the exponent of its 1/f spectrum."""
-    f = np.hypot(*np.meshgrid(np.fft.fftfreq(SIZE), np.fft.rfftfreq(SIZE), indexing='ij'))
-    f[0, 0] = 1
-    spectrum = np.fft.rfft2(rng.standard_normal((SIZE, SIZE))) / f ** roughness
-    spectrum[0, 0] = 0
-    noise = np.fft.irfft2(spectrum, (SIZE, SIZE))
-    return noise / noise.std()
+def _packaging(rng: np.random.Generator) -> np.ndarray:
+    return p.sheet(rng, p.colour(rng, p.INKS), int(rng.integers(3, 10)))
 
 
-def _colour(rng: np.random.Generator, low: float, high: float, saturation: float) -> np.ndarray:
-    """A random colour of limited saturation, linear 0..1, shape (3,)."""
-    grey = rng.uniform(low, high)
-    return np.clip(grey + saturation * rng.uniform(-0.5, 0.5, 3), 0.02, 0.98)
+def _poster(rng: np.random.Generator) -> np.ndarray:
+    return p.sheet(rng, p.colour(rng, (*p.WHITES, *p.WHITES, *p.INKS)), int(rng.integers(2, 8)))
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of every texel as fractions of the texture."""
-    at = np.arange(SIZE) / SIZE
-    return at[:, None], at[None, :]
+def _paper(rng: np.random.Generator) -> np.ndarray:
+    """Notes on a white board."""
+    out = np.ones((SIZE, SIZE, 3)) * p.colour(rng, p.WHITES)
+    for _ in range(int(rng.integers(0, 5))):
+        r, c = rng.integers(5, SIZE - 50, 2)
+        p.marks(rng, out, p.colour(rng, p.INKS), (r, r + int(rng.integers(10, 45)), c, SIZE - 10),
+                int(rng.integers(2, 5)))
+    return out
 
 
-def _mottled(low: float, high: float, saturation: float, depth: float,
-             ) -> Callable[[np.random.Generator], np.ndarray]:
-    """Maker of a nearly plain surface whose brightness and hue drift."""
-    def make(rng: np.random.Generator) -> np.ndarray:
-        drift = depth * _noise(rng, rng.uniform(0.4, 1.6))
-        tint = 0.3 * depth * _noise(rng, 1.5)[..., None] * rng.uniform(-1, 1, 3)
-        return _colour(rng, low, high, saturation) * (1 + drift[..., None]) + tint
-    return make
+def _screen(rng: np.random.Generator) -> np.ndarray:
+    """A desktop with windows, or a film."""
+    if rng.random() < .3:
+        return _outside(rng)
+    dark = rng.random() < .4
+    out = p.shaded(p.colour(rng, ((.05, .06, .08), (.1, .2, .4)) if dark else p.WHITES),
+                   1 + .05 * p.noise(rng, 1.8))
+    for _ in range(int(rng.integers(1, 4))):
+        r, c = rng.integers(4, 60, 2)
+        r1, c1 = r + int(rng.integers(30, 64)), c + int(rng.integers(30, 64))
+        out[r:r1, c:c1] = p.colour(rng, ((.12, .12, .14), (.95, .95, .95)))
+        out[r:r + 5, c:c1] = p.colour(rng, p.GREYS)
+        p.marks(rng, out, p.colour(rng, p.INKS), (r + 8, r1, c + 3, c1), 2)
+    return out
 
 
-def _blocks(rows: tuple[int, int], columns: tuple[int, int], low: float, high: float,
-            saturation: float, offset: bool) -> Callable[[np.random.Generator], np.ndarray]:
-    """Maker of tiles, bricks, planks or panels: cells of varying shade with joints between."""
-    def make(rng: np.random.Generator) -> np.ndarray:
-        v, u = _grid()
-        n_rows = int(rng.integers(rows[0], rows[1] + 1))
-        n_columns = int(rng.integers(columns[0], columns[1] + 1))
-        row = (v * n_rows).astype(int)
-        shifts = rng.random(n_rows) if offset else np.zeros(n_rows)
-        across = (u * n_columns + shifts[row]) % n_columns
-        column = across.astype(int)
-        joint = rng.uniform(0.015, 0.05)
-        in_joint = ((v * n_rows % 1) < joint * n_rows) | ((across % 1) < joint * n_columns)
-        shade = 1 + rng.uniform(0.02, 0.25) * rng.uniform(-1, 1, (n_rows, n_columns))
-        face = _colour(rng, low, high, saturation) * shade[row, column][..., None]
-        face = face * (1 + rng.uniform(0.01, 0.1) * _noise(rng, 0.8))[..., None]
-        return np.where(in_joint[..., None], _colour(rng, 0.1, 0.85, 0.1), face)
-    return make
+def _outside(rng: np.random.Generator) -> np.ndarray:
+    """What is seen through a window: sky over trees, hills or houses."""
+    v, u = p.grid()
+    top = 1 - v + 0 * u
+    sky = p.colour(rng, ((.75, .86, .98), (.95, .96, .98), (.55, .72, .95), (.9, .8, .7)))
+    out = p.shaded(sky, 1 + .12 * (top - .5) + .06 * p.noise(rng, 1.7))
+    for bank, level in (((p.STONES, .6)), (p.GREENS, .75)):
+        edge = level + rng.normal(0, .1) + .05 * p.noise(rng, 1.6)[:1]
+        land = p.shaded(p.colour(rng, bank), 1 + .25 * p.noise(rng, .8))
+        out = np.where((top > edge)[..., None], land, out)
+    return out
 
 
-def _planks(rng: np.random.Generator) -> np.ndarray:
-    """Wooden boards with grain along their length."""
-    base = _blocks((3, 8), (1, 2), 0.2, 0.65, 0.0, True)(rng)
-    grain = _noise(rng, 0.7).mean(axis=0, keepdims=True) if rng.random() < 0.2 else (
-        _noise(rng, 1.0) * 0.4 + np.repeat(_noise(rng, 0.4)[:, :1], SIZE, axis=1) * 0.6)
-    brown = np.array([1.0, rng.uniform(0.65, 0.9), rng.uniform(0.35, 0.75)])
-    return base * brown * (1 + 0.12 * grain)[..., None]
+def _keys(rng: np.random.Generator) -> np.ndarray:
+    v, u = p.grid()
+    rows, columns = rng.integers([4, 12], [7, 19])
+    gap = (v * columns % 1 < .25) | (u * rows % 1 < .25)
+    return p.shaded(np.ones(3), np.where(gap, .45, .95) + .03 * p.noise(rng, .5))
 
 
-def _checks(rng: np.random.Generator) -> np.ndarray:
-    """A two-colour check or stripe."""
-    v, u = _grid()
-    n = 2 * int(rng.integers(1, 7))
-    rows = np.floor(v * n) if rng.random() < 0.6 else np.zeros_like(v)
-    odd = ((rows + np.floor(u * n)) % 2).astype(bool)
-    return np.where(odd[..., None], _colour(rng, 0.1, 0.9, 0.5), _colour(rng, 0.1, 0.9, 0.5))
+def _card(rng: np.random.Generator) -> np.ndarray:
+    out = p.mottled(((.72, .55, .37), (.62, .46, .3), (.8, .66, .48)), .05, .02)(rng)
+    if rng.random() < .6:
+        centre = int(rng.integers(40, 80))
+        out[centre:centre + int(rng.integers(5, 12))] *= np.array([1.1, 1.08, 1.0])
+    if rng.random() < .6:
+        r, c = rng.integers(5, 70, 2)
+        p.marks(rng, out, p.colour(rng, ((.1, .1, .1), (.7, .1, .1), (.95, .95, .95))),
+                (r, r + 30, c, c + 45), int(rng.integers(2, 8)))
+    return out
 
 
-def _facade(rng: np.random.Generator) -> np.ndarray:
-    """Rows of windows in a wall; spans whole storeys."""
-    v, u = _grid()
-    storeys, bays = int(rng.integers(2, 4)), int(rng.integers(2, 5))
-    y, x = v * storeys % 1, u * bays % 1
-    half_w, half_h = rng.uniform(0.18, 0.42), rng.uniform(0.2, 0.4)
-    window = (abs(x - 0.5) < half_w) & (abs(y - 0.5) < half_h)
-    frame = (abs(x - 0.5) < half_w + 0.04) & (abs(y - 0.5) < half_h + 0.04)
-    wall = (_mottled(0.25, 0.85, 0.25, 0.05) if rng.random() < 0.6
-            else _blocks((16, 24), (8, 12), 0.25, 0.7, 0.25, True))(rng)
-    glass = _colour(rng, 0.08, 0.5, 0.15) * (1 + 0.3 * (0.5 - y))[..., None]
-    out = np.where(frame[..., None], _colour(rng, 0.2, 0.95, 0.1), wall)
-    return np.where(window[..., None], glass, out)
+def _hazard(rng: np.random.Generator) -> np.ndarray:
+    v, u = p.grid()
+    k = int(rng.integers(2, 6))
+    return np.where((((u + v) * k % 1) < .5)[..., None], (.95, .78, .08), (.08, .08, .08))
 
 
-def _vegetation(rng: np.random.Generator) -> np.ndarray:
-    """Grass or foliage: green to straw, fine and contrasty."""
-    green = np.array([rng.uniform(0.2, 0.5), rng.uniform(0.35, 0.6), rng.uniform(0.08, 0.25)])
-    leaf = 1 + 0.3 * _noise(rng, 0.3) + 0.15 * _noise(rng, 1.2)
-    return green * leaf[..., None] + 0.04 * _noise(rng, 1.0)[..., None] * np.array([1, 0.6, 0])
-
+_PLAIN = p.mottled(((.95, .95, .95), (.85, .85, .85)), .02, .01)
+_CONCRETE = p.mottled(((.5, .5, .49), (.65, .64, .62), (.4, .4, .4)), .12, .04)
+_PAINTED = p.mottled(p.PAINTS, .015, .008)
+_WHITE = p.mottled(p.WHITES, .02, .01)
+_BRICK = p.cells((12, 19), (5, 8), p.BRICKS, p.STONES, True, .12, .006, .06)
+_TILES = p.cells((2, 8), (2, 8), (*p.WHITES, *p.STONES, *p.WOODS[:2]), p.GREYS, False, .05, .006)
+_SLABS = p.cells((2, 7), (2, 7), p.STONES, p.GREYS, True, .1, .01, .07)
+_COBBLES = p.cells((9, 16), (9, 16), p.STONES, p.GREYS, True, .2, .012, .1)
+_GRASS = p.ground(p.GREENS, .28, p.SOILS)
+_DIRT = p.ground(p.SOILS, .16, p.GREENS)
+_GRAVEL = p.ground(p.STONES, .3, p.SOILS)
+_PANELS = p.cells((1, 3), (2, 6), p.PAINTS, p.GREYS, False, .02, .006, .01)
 
 # kind -> (makers, smallest and largest span in metres)
-_MAKERS: dict[str, tuple[tuple[Callable, ...], tuple[float, float]]] = {
-    'floor': ((_planks, _planks, _blocks((2, 5), (2, 5), 0.25, 0.85, 0.2, False),
-               _mottled(0.2, 0.7, 0.25, 0.1), _checks), (0.8, 2.5)),
-    'wall': ((_mottled(0.45, 0.95, 0.2, 0.02), _mottled(0.3, 0.9, 0.4, 0.04),
-              _blocks((10, 16), (4, 6), 0.3, 0.8, 0.3, True),
-              _blocks((2, 5), (2, 5), 0.4, 0.9, 0.2, False), _checks), (0.8, 3.0)),
-    'ceiling': ((_mottled(0.6, 0.97, 0.05, 0.02), _blocks((2, 4), (2, 4), 0.6, 0.95, 0.05, False)),
-                (1.2, 2.4)),
-    'pavement': ((_mottled(0.15, 0.6, 0.06, 0.12), _mottled(0.25, 0.6, 0.1, 0.2),
-                  _blocks((3, 8), (3, 8), 0.25, 0.7, 0.15, True)), (1.0, 4.0)),
-    'vegetation': ((_vegetation,), (0.8, 3.0)),
-    'facade': ((_facade,), (6.0, 9.0)),
-    'fabric': ((_mottled(0.05, 0.9, 0.7, 0.06), _mottled(0.1, 0.8, 0.5, 0.15), _checks),
-               (0.3, 1.0)),
-    'wood': ((_planks, _mottled(0.15, 0.6, 0.2, 0.08)), (0.5, 1.5)),
-    'plain': ((_mottled(0.05, 0.95, 0.5, 0.02), _mottled(0.3, 0.95, 0.1, 0.04)), (0.5, 2.0)),
+_MAKERS: dict[str, tuple[tuple[Pattern, ...], tuple[float, float]]] = {
+    'floor': ((p.planks, p.planks, p.parquet, p.carpet, p.carpet, p.carpet, _TILES, _TILES,
+               _CONCRETE, p.mottled((*p.STONES, *p.GREYS, *p.SOILS), .06, .06)), (.9, 2.4)),
+    'hall_floor': ((_CONCRETE, _CONCRETE, _TILES, p.mottled(p.GREYS, .08, .05), p.asphalt),
+                   (1.5, 3.5)),
+    'wall': ((_PAINTED, _PAINTED, _WHITE, _WHITE, _WHITE, _PANELS, _BRICK, _TILES, p.folds,
+              p.mottled(p.PAINTS, .08, .03)), (1.0, 3.0)),
+    'paint_wall': ((_PAINTED, _WHITE), (1.0, 3.0)),
+    'brick': ((_BRICK,), (1.1, 1.5)),
+    'concrete': ((_CONCRETE,), (1.5, 3.0)),
+    'ceiling': ((_WHITE, _WHITE, _PANELS, p.cells((2, 4), (2, 4), p.WHITES, p.GREYS, False, .01,
+                                                  .008, .05)), (1.2, 2.4)),
+    'road': ((p.asphalt,), (2.0, 4.0)),
+    'pavement': ((_SLABS, _COBBLES, p.asphalt, _CONCRETE, _SLABS), (1.2, 3.0)),
+    'grass': ((_GRASS,), (.8, 3.0)),
+    'dirt': ((_DIRT, _GRAVEL), (1.0, 3.0)),
+    'facade': ((p.facade,), (6.0, 9.0)),
+    'fabric': ((p.woven,), (.3, .8)),
+    'knit': ((p.folds,), (.3, .8)),
+    'denim': ((p.woven, p.folds), (.2, .5)),
+    'print': ((p.printed,), (.3, .8)),
+    'skin': ((p.mottled(((1, .98, .97), (.95, .93, .92)), .05, .02),), (.3, .5)),
+    'hair': ((p.hair,), (.15, .3)),
+    'leaf': ((p.leaf,), (.4, 1.0)),
+    'bark': ((p.bark,), (.5, 1.0)),
+    'stone': ((p.mottled(p.STONES, .2, .08),), (.6, 1.5)),
+    'wood': ((p.veneer, p.veneer, p.veneer, p.planks), (.6, 1.6)),
+    'plain': ((_PLAIN,), (.5, 2.0)),
+    'paint': ((_PLAIN,), (2.0, 4.0)),
+    'card': ((_card,), (.4, .8)),
+    'hazard': ((_hazard,), (.4, 1.0)), 'glow': ((_PLAIN,), (1.0, 1.0)),
+    'packaging': ((_packaging,), (1.0, 1.0)), 'poster': ((_poster,), (1.0, 1.0)),
+    'paper': ((_paper,), (1.0, 1.0)), 'screen': ((_screen,), (1.0, 1.0)),
+    'outside': ((_outside,), (1.0, 1.0)), 'keys': ((_keys,), (1.0, 1.0)),
 }
+KINDS = tuple(_MAKERS)
