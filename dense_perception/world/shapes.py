@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -67,13 +68,14 @@ _BOX_NORMALS = np.repeat([[s if a == k else 0.0 for k in range(3)]
                           for a, s, *_ in _BOX_FACES], 4, axis=0)
 _BOX_TRIANGLES = np.concatenate([[(4 * i, 4 * i + 1, 4 * i + 2), (4 * i, 4 * i + 2, 4 * i + 3)]
                                  for i in range(6)])
+_BOX_UV_AXES = np.repeat(np.array(_UV_AXES), 4, axis=0)
 _BOX_UV = np.tile((_CORNERS + 1) / 2, (6, 1))
 
 
 def box(half: Vector, pos: Vector = (0, 0, 0), unit: bool = False) -> Mesh:
     """Cuboid of half sizes ``half`` around ``pos``."""
     half = np.asarray(half, float)
-    scale = 1.0 if unit else np.repeat([2 * half[list(axes)] for axes in _UV_AXES], 4, axis=0)
+    scale = 1.0 if unit else 2 * half[_BOX_UV_AXES]
     return Mesh(_BOX * half + np.asarray(pos, float), _BOX_NORMALS, _BOX_UV * scale,
                 _BOX_TRIANGLES)
 
@@ -97,62 +99,68 @@ def loft(centres: Vector, radii: Vector, sides: int = 8, power: float = 2.0,
     :param fixed: normal of all rings; by default they follow the path.
     """
     path = np.asarray(centres, float)
-    size = np.asarray(radii, float)
+    size = np.maximum(np.asarray(radii, float), 1e-4)
     size = np.stack([size, size], 1) if size.ndim == 1 else size
-    along = np.gradient(path, axis=0) if fixed is None else np.tile(np.asarray(fixed, float),
-                                                                    (len(path), 1))
-    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    first = np.asarray(across, float)
-    first = first - (along @ first)[:, None] * along
-    first /= np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-9)
-    second = np.cross(along, first)
-    # Vertices double where the texture wraps, and at the caps, whose normals differ.
+    steps = path[1:] - path[:-1]
+    length = np.sqrt((steps * steps).sum(axis=1))
+    if fixed is None:
+        along = np.empty_like(path)
+        along[0], along[-1], along[1:-1] = steps[0], steps[-1], steps[1:] + steps[:-1]
+        along /= np.sqrt((along * along).sum(axis=1, keepdims=True)) + 1e-12
+    else:
+        along = np.broadcast_to(np.asarray(fixed, float), path.shape)
+    first = np.asarray(across, float) - (along @ np.asarray(across, float))[:, None] * along
+    first /= np.sqrt((first * first).sum(axis=1, keepdims=True)) + 1e-12
+    second = along[:, [1, 2, 0]] * first[:, [2, 0, 1]] - along[:, [2, 0, 1]] * first[:, [1, 2, 0]]
+    ring, bow, angle = _ring(sides, power)
+    frame = np.stack([first, second], 1)  # (N, 2, 3)
+    points = path[:, None] + (ring * size[:, None]) @ frame
+    grow = (size[1:] - size[:-1]).mean(axis=1) / np.maximum(length, 1e-6)
+    slope = np.empty(len(path))
+    slope[0], slope[-1], slope[1:-1] = grow[0], grow[-1], (grow[1:] + grow[:-1]) / 2
+    normals = (bow / size[:, None]) @ frame
+    normals /= np.sqrt((normals * normals).sum(axis=2, keepdims=True)) + 1e-12
+    normals = normals - np.clip(slope, -3, 3)[:, None, None] * along[:, None]
+    normals /= np.sqrt((normals * normals).sum(axis=2, keepdims=True)) + 1e-12
+    uv = np.empty((*points.shape[:2], 2))
+    uv[..., 0] = angle * size.max()
+    uv[..., 1] = np.concatenate([[0.0], np.cumsum(length)])[:, None]
+    flat = ring[:-1]
+    caps = np.repeat(along[[0, -1]] * [[-1], [1]], sides, axis=0)
+    return Mesh(np.concatenate([points.reshape(-1, 3), points[0, :-1], points[-1, :-1]]),
+                np.concatenate([normals.reshape(-1, 3), caps]),
+                np.concatenate([uv.reshape(-1, 2), flat * size[0], flat * size[-1]]),
+                _loft_faces(len(path), sides))
+
+
+@lru_cache(maxsize=256)
+def _ring(sides: int, power: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of a unit superellipse, its normals before scaling, and the angles of both.
+
+    The last point is the first again: there the texture wraps.
+    """
     angle = np.linspace(0, 2 * math.pi, sides + 1) + math.pi / sides
-    c, s = np.cos(angle), np.sin(angle)
-    ring = np.stack([np.sign(c) * abs(c) ** (2 / power), np.sign(s) * abs(s) ** (2 / power)], 1)
-    bow = np.stack([np.sign(c) * abs(c) ** (2 - 2 / power), np.sign(s) * abs(s) ** (2 - 2 / power)],
-                   1)
-    flat = np.maximum(size, 1e-4)
-    points = (path[:, None] + (ring[None, :, :1] * size[:, None, :1]) * first[:, None]
-              + (ring[None, :, 1:] * size[:, None, 1:]) * second[:, None])
-    outward = ((bow[None, :, :1] / flat[:, None, :1]) * first[:, None]
-               + (bow[None, :, 1:] / flat[:, None, 1:]) * second[:, None])
-    outward /= np.maximum(np.linalg.norm(outward, axis=2, keepdims=True), 1e-9)
-    step = np.linalg.norm(np.diff(path, axis=0), axis=1)
-    grow = np.diff(size.mean(axis=1)) / np.maximum(step, 1e-6)
-    slope = np.zeros(len(path))
-    slope[:-1] += grow / 2
-    slope[1:] += grow / 2
-    slope[[0, -1]] *= 2
-    normals = outward - np.clip(slope, -3, 3)[:, None, None] * along[:, None]
-    normals /= np.linalg.norm(normals, axis=2, keepdims=True)
-    length = np.concatenate([[0], np.cumsum(step)])
-    girth = angle * float(size.max())
-    uv = np.stack(np.broadcast_arrays(girth[None, :], length[:, None]), -1)
-    rows, columns = points.shape[:2]
-    skin = Mesh(points.reshape(-1, 3), normals.reshape(-1, 3), uv.reshape(-1, 2),
-                _lattice(rows, columns)[:, ::-1])
-    return joined([skin, _cap(points[0], -along[0]), _cap(points[-1], along[-1])])
+    at = np.stack([np.cos(angle), np.sin(angle)], 1)
+    return (np.sign(at) * abs(at) ** (2 / power), np.sign(at) * abs(at) ** (2 - 2 / power), angle)
 
 
-def _cap(ring: np.ndarray, normal: np.ndarray) -> Mesh:
-    ring = ring[:-1] if normal @ _turning(ring) > 0 else ring[-2::-1]
-    count = len(ring)
-    axis = np.argsort(abs(normal))[:2]
-    faces = np.stack([np.zeros(count - 2, int), np.arange(1, count - 1), np.arange(2, count)], 1)
-    return Mesh(ring, np.tile(normal, (count, 1)), ring[:, np.sort(axis)], faces)
+@lru_cache(maxsize=256)
+def _loft_faces(rings: int, sides: int) -> np.ndarray:
+    skin = _lattice(rings, sides + 1)[:, ::-1]
+    fan = np.stack([np.zeros(sides - 2, int), np.arange(1, sides - 1), np.arange(2, sides)], 1)
+    start = rings * (sides + 1)
+    return np.concatenate([skin, fan[:, ::-1] + start, fan + start + sides])
 
 
-def _turning(ring: np.ndarray) -> np.ndarray:
-    return np.cross(ring[:-1], ring[1:]).sum(axis=0) - np.cross(
-        ring.mean(axis=0), (ring[1:] - ring[:-1]).sum(axis=0))
+_AXES = np.eye(3)
 
 
 def tube(points: Vector, radius: float | Vector, sides: int = 6) -> Mesh:
     """Round rod through points; ``radius`` one number or one per point."""
     points = np.asarray(points, float)
-    run = abs(np.gradient(points, axis=0))
-    across = np.eye(3)[int(np.argmin((run / run.sum(axis=1, keepdims=True)).max(axis=0)))]
+    run = abs(points[1:] - points[:-1])
+    share = (run / np.maximum(run.sum(axis=1, keepdims=True), 1e-9)).max(axis=0)
+    across = _AXES[int(np.argmin(share))]
     return loft(points, np.broadcast_to(np.asarray(radius, float), len(points)), sides,
                 across=across)
 
