@@ -18,6 +18,7 @@ NEAR, FAR = 0.05, 150.0  # clip planes in metres
 _PALETTE = 3  # textures of one kind in one scene: more would only cost upload time
 _PRINTS = 6  # of pictures and packets
 _MANY = ('packaging', 'poster')
+_PLANE = '_plane'
 _GLOW = {'outside': 0.7, 'screen': 0.5, 'glow': 1.0}
 Circle = tuple[float, float, float]
 Area = tuple[float, float, float, float]
@@ -72,14 +73,17 @@ class SceneBuilder:
         asset.data = texture.image.tobytes()
         shiny = self.rng.random() < (0.8 if kind == 'paint' else 0.25)
         mirror = shiny and kind in ('floor', 'hall_floor')
-        material = self.spec.add_material(
-            name=name, specular=0.4 if shiny else 0.05, shininess=0.6 if shiny else 0.1,
-            texuniform=True, texrepeat=[1 / texture.metres] * 2, emission=_GLOW.get(kind, 0.0),
-            # Each mirroring plane draws the scene again, so only floors mirror.
-            reflectance=self.rng.uniform(0.05, 0.25) if mirror else 0.0)
-        slots = material.textures
-        slots[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
-        material.textures = slots
+        # Meshes bring texture coordinates, which MuJoCo must leave alone; planes have none.
+        for suffix, repeat in (('', 1.0), (_PLANE, 1 / texture.metres)):
+            material = self.spec.add_material(
+                name=name + suffix, specular=0.4 if shiny else 0.05,
+                shininess=0.6 if shiny else 0.1, texuniform=suffix == _PLANE,
+                texrepeat=[repeat, repeat], emission=_GLOW.get(kind, 0.0),
+                # Each mirroring plane draws the scene again, so only floors mirror.
+                reflectance=self.rng.uniform(0.05, 0.25) if mirror and suffix else 0.0)
+            slots = material.textures
+            slots[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+            material.textures = slots
         made.append((name, texture.metres))
         return made[-1]
 
@@ -88,7 +92,7 @@ class SceneBuilder:
         """A level rectangle seen from above; floors that mirror are made of these."""
         self.spec.worldbody.add_geom(
             type=mujoco.mjtGeom.mjGEOM_PLANE, size=[*half, 1], pos=list(centre),
-            material=self.material(texture)[0], userdata=[label], contype=0, conaffinity=0)
+            material=self.material(texture)[0] + _PLANE, userdata=[label], contype=0, conaffinity=0)
 
     def add(self, parts: Sequence[Part]) -> None:
         """Put parts into the scene where they are, as few meshes as possible."""

@@ -31,7 +31,8 @@ def mug(rng: np.random.Generator) -> Parts:
     if kind == 'mug':
         handle = tube([(r, 0, .75 * h), (r + .028, 0, .7 * h), (r + .028, 0, .35 * h),
                        (r, 0, .25 * h)], 0.006, 4)
-        inner = Part(lathe([(0.85 * r, h - 0.004), (0.85 * r, h + 0.001)]), 'plain', (.25, .18, .12))
+        inner = Part(lathe([(0.85 * r, h - 0.004), (0.85 * r, h + 0.001)]), 'plain',
+                     (.25, .18, .12))
         return [Part(lathe([(0.9 * r, 0), (r, 0.01), (r, h)]), 'plain', colour),
                 Part(handle, 'plain', colour), inner]
     if kind == 'can':

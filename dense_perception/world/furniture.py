@@ -115,8 +115,8 @@ def office_chair(rng: np.random.Generator) -> Parts:
     """Swivel chair on five castors."""
     colour, seat = tint(rng, .25), rng.uniform(.44, .54)
     parts = [Part(ellipsoid((.24, .24, .05), (0, 0, seat), 10, 4, 4), 'fabric', colour),
-             Part(ellipsoid((.04, .22, .3), (0, 0, 0), 8, 6, 4).moved((-.24, 0, seat + .38),
-                                                                     pitch=-.12), 'fabric', colour),
+             Part(ellipsoid((.04, .22, .3), (0, 0, 0), 8, 6, 4)
+                  .moved((-.24, 0, seat + .38), pitch=-.12), 'fabric', colour),
              Part(tube([(0, 0, .08), (0, 0, seat)], .03), 'plain', BLACK),
              Part(tube([(0, 0, seat - .03), (-.26, 0, seat), (-.27, 0, seat + .3)], .02, 4),
                   'plain', BLACK)]
@@ -217,7 +217,8 @@ def drawers(rng: np.random.Generator, height: float | None = None) -> Parts:
     parts = [Part(box(half, (0, 0, half[2])), *look)]
     for row in range(rows):
         z = (row + .5) * tall / rows
-        parts += [Part(box((.008, half[1] - .015, tall / rows / 2 - .008), (half[0], 0, z)), *look),
+        face = (.008, half[1] - .015, tall / rows / 2 - .008)
+        parts += [Part(box(face, (half[0], 0, z)), *look),
                   Part(box((.012, .06, .008), (half[0] + .02, 0, z)), 'plain', STEEL)]
     if height is None:
         parts += clutter.strewn(rng, clutter.SMALL, int(rng.integers(0, 5)), half[:2], tall)
@@ -262,5 +263,5 @@ def board(rng: np.random.Generator) -> Parts:
 INDOOR: tuple[Maker, ...] = (table, table, chair, chair, sofa, shelf, shelf, cabinet, drawers,
                              floor_lamp)
 HOME: tuple[Maker, ...] = (*INDOOR, sofa, bed, chair)
-OFFICE: tuple[Maker, ...] = (workplace, workplace, workplace, shelf, cabinet, office_chair, drawers,
-                             board, table)
+OFFICE: tuple[Maker, ...] = (workplace, workplace, workplace, shelf, cabinet, office_chair,
+                             drawers, board, table)

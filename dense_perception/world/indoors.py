@@ -1,4 +1,4 @@
-"""Rooms, offices, corridors and halls: walls with openings, what is behind them, what is inside."""
+"""Rooms, offices, corridors and halls: walls with openings, what is behind and inside."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dense_perception.world.classes import FURNITURE, POLE
 from dense_perception.world.clutter import leaves
-from dense_perception.world.parts import Colour, Part, Parts, tint
+from dense_perception.world.parts import WHITE, Colour, Part, Parts, tint
 from dense_perception.world.shapes import blob, ellipsoid, lathe, loft, tube
 
 
@@ -47,7 +47,7 @@ def tree(rng: np.random.Generator) -> Parts:
     bend = rng.normal(0, .12 * tall, 2)
     trunk = loft([(0, 0, -.2), (0, 0, .15), (*(.3 * bend), .5 * tall), (*bend, tall)],
                  [1.5 * r, r, .85 * r, .55 * r], 8)
-    parts = [Part(trunk, 'bark', (1, 1, 1), POLE)]
+    parts = [Part(trunk, 'bark', WHITE, POLE)]
     if rng.random() < .25:
         tip = tall + rng.uniform(2, 4)
         for i in range(4):
@@ -59,7 +59,7 @@ def tree(rng: np.random.Generator) -> Parts:
         a = rng.uniform(0, 2 * math.pi)
         out = np.array([math.cos(a), math.sin(a), rng.uniform(.6, 1.4)]) * rng.uniform(.6, 1.3)
         start = np.array([*bend, .9 * tall])
-        parts.append(Part(tube([start, start + out], [.5 * r, .2 * r], 5), 'bark', (1, 1, 1), POLE))
+        parts.append(Part(tube([start, start + out], [.5 * r, .2 * r], 5), 'bark', WHITE, POLE))
     size = rng.uniform(.9, 2.0)
     crown = _crown(rng, size, tall + .7 * size, int(rng.integers(5, 9)))
     return parts + [Part(p.mesh.moved((*bend, 0)), p.texture, p.colour) for p in crown]
@@ -69,8 +69,9 @@ def bush(rng: np.random.Generator) -> Parts:
     """Bush, or a clipped hedge."""
     size = rng.uniform(.3, .8)
     if rng.random() < .3:
-        return [Part(ellipsoid((rng.uniform(.2, .4), rng.uniform(.6, 1.8), size), (0, 0, .9 * size),
-                               10, 6, 5), 'leaf', _green(rng))]
+        hedge = ellipsoid((rng.uniform(.2, .4), rng.uniform(.6, 1.8), size), (0, 0, .9 * size),
+                          10, 6, 5)
+        return [Part(hedge, 'leaf', _green(rng))]
     return _crown(rng, size, .6 * size, int(rng.integers(3, 6)))
 
 

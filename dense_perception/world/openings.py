@@ -54,8 +54,8 @@ def _leaf(wide: float, tall: float, rng: np.random.Generator) -> Parts:
     for s in (-1, 1):
         if look[0] == 'plain' or rng.random() < .5:
             for z, h in ((.28, .2), (.7, .22)):
-                parts.append(Part(box((.33 * wide, .004, h * tall), (wide / 2, s * .021, z * tall)),
-                                  *look, WALL))
+                panel = box((.33 * wide, .004, h * tall), (wide / 2, s * .021, z * tall))
+                parts.append(Part(panel, *look, WALL))
         handle = tube([(wide - .06, s * .02, 1.03), (wide - .06, s * .07, 1.03),
                        (wide - .18, s * .07, 1.03)], .01, 5)
         parts.append(Part(handle, 'plain', STEEL, WALL))
@@ -69,7 +69,8 @@ def _window(o: Opening, colour: Colour, rng: np.random.Generator) -> Parts:
     wide, tall, z = 2 * o.half, o.high - o.low, (o.low + o.high) / 2
     night = rng.random() < .2
     pane = quad((o.at - o.half, _DEEP - .02, o.low), (wide, 0, 0), (0, 0, tall), unit=True)
-    parts = [Part(pane, 'plain' if night else 'outside', (.03, .04, .07) if night else WHITE, WALL)]
+    parts = [Part(pane, 'plain', (.03, .04, .07), WALL) if night else
+             Part(pane, 'outside', WHITE, WALL)]
     bars: list[Mesh] = [box((.025, .02, tall / 2), (x, _DEEP - .03, z))
                         for x in np.linspace(o.at - o.half, o.at + o.half,
                                              2 + int(rng.integers(1, 3)))]

@@ -166,7 +166,7 @@ def yard(b: SceneBuilder, uneven: float = .5) -> Area:
 
 def _fences(b: SceneBuilder, x: float, y: float) -> None:
     """Walls, houses, hedges and fences around a yard, or nothing."""
-    rng, low = b.rng, rng_height(b.rng)
+    rng, low = b.rng, b.rng.uniform(.8, 2.4)
     for k in range(4):
         kind = str(rng.choice(['none', 'wall', 'house', 'planks', 'hedge']))
         if kind == 'none':
@@ -179,7 +179,8 @@ def _fences(b: SceneBuilder, x: float, y: float) -> None:
             parts.append(Part(quad((-half, 0, base), (2 * half, 0, 0), (0, 0, tall - base), 4),
                               'facade', WHITE, WALL))
         elif kind == 'hedge':
-            parts.append(Part(box((half, .4, (low - base) / 2), (0, .4, (low + base) / 2)), 'leaf'))
+            hedge = box((half, .4, (low - base) / 2), (0, .4, (low + base) / 2))
+            parts.append(Part(hedge, 'leaf'))
         else:
             look = 'wood' if kind == 'planks' else str(one_of(rng, ('brick', 'concrete')))
             parts.append(Part(box((half, .06, (low - base) / 2), (0, .06, (low + base) / 2)), look,
@@ -187,11 +188,6 @@ def _fences(b: SceneBuilder, x: float, y: float) -> None:
         yaw = k * math.pi / 2
         b.add(placed(parts, (-math.sin(yaw) * (across + .5), math.cos(yaw) * (across + .5), 0),
                      yaw))
-
-
-def rng_height(rng: np.random.Generator) -> float:
-    """Height of a fence."""
-    return float(rng.uniform(.8, 2.4))
 
 
 def trail(b: SceneBuilder) -> Area:
@@ -216,7 +212,8 @@ def daylight(b: SceneBuilder) -> None:
     kind = str(rng.choice(['sun', 'overcast', 'low', 'night'], p=[.45, .3, .17, .08]))
     level = rng.uniform(.06, .2) if kind == 'night' else rng.uniform(.5, 1.0)
     tone = {'low': np.array([1, .82, .6]), 'night': np.array([.8, .85, 1])}.get(kind, np.ones(3))
-    b.ambient(level * tone * (rng.uniform(.55, .8) if kind == 'overcast' else rng.uniform(.25, .5)))
+    share = rng.uniform(.55, .8) if kind == 'overcast' else rng.uniform(.25, .5)
+    b.ambient(level * tone * share)
     azimuth = rng.uniform(0, 2 * math.pi)
     elevation = rng.uniform(.15, .4) if kind == 'low' else rng.uniform(.5, 1.4)
     b.spec.worldbody.add_light(

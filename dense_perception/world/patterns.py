@@ -71,7 +71,8 @@ def mottled(bank: Colours, depth: float, fine: float = 0.02, hue: float = 0.0) -
 
 
 def cells(rows: tuple[int, int], columns: tuple[int, int], bank: Colours, joints: Colours,
-          offset: bool, variety: float = 0.08, joint: float = 0.02, grain: float = 0.04) -> Pattern:
+          offset: bool, variety: float = 0.08, joint: float = 0.02, grain: float = 0.04,
+          ) -> Pattern:
     """Maker of tiles, bricks or slabs: cells of varying shade with joints between."""
     def make(rng: np.random.Generator) -> np.ndarray:
         v, u = grid()
@@ -87,8 +88,8 @@ def cells(rows: tuple[int, int], columns: tuple[int, int], bank: Colours, joints
         face = shaded(colour(rng, bank), shade[row, column] * (1 + grain * noise(rng, .9)))
         if rng.random() < .25:
             face += .2 * variety * rng.normal(0, 1, (n, m, 3))[row, column]
-        return np.where(seam[..., None], colour(rng, joints) * (1 + .05 * noise(rng, .4)[..., None]),
-                        face)
+        mortar = shaded(colour(rng, joints), 1 + .05 * noise(rng, .4))
+        return np.where(seam[..., None], mortar, face)
     return make
 
 
@@ -131,8 +132,8 @@ def parquet(rng: np.random.Generator) -> np.ndarray:
 
 def carpet(rng: np.random.Generator) -> np.ndarray:
     """Pile: coarse noise in one or two colours, at times a pattern."""
-    base = colour(rng, ((.35, .35, .38), (.5, .45, .4), (.3, .22, .2), (.25, .3, .4), (.6, .55, .48),
-                        (.45, .2, .2), (.3, .34, .3)))
+    base = colour(rng, ((.35, .35, .38), (.5, .45, .4), (.3, .22, .2), (.25, .3, .4),
+                        (.6, .55, .48), (.45, .2, .2), (.3, .34, .3)))
     out = shaded(base, 1 + rng.uniform(.05, .2) * noise(rng, .1) + .05 * noise(rng, 1.2))
     if rng.random() < .3:
         v, u = grid()

@@ -210,7 +210,8 @@ def _head(body: _Body, wear: _Clothes, chest: np.ndarray, turn: np.ndarray) -> P
     centre = chest + turn @ np.array([0.025, 0, body.neck + 0.068 * body.tall + 0.015])
 
     def at(mesh: Mesh) -> Mesh:
-        return Mesh(mesh.vertices @ turn.T * s + centre, mesh.normals @ turn.T, mesh.uv, mesh.faces)
+        return Mesh(mesh.vertices @ turn.T * s + centre, mesh.normals @ turn.T, mesh.uv,
+                    mesh.faces)
 
     skin = [tube([base - [0, 0, 0.06], centre - [0, 0, 0.03]], 0.056 * s, 7),
             at(ellipsoid((0.094, 0.076, 0.118), (0, 0, 0), 9, 7, 2.2)),
@@ -243,9 +244,9 @@ def _skirt(body: _Body, wear: _Clothes, pelvis: np.ndarray) -> Part:
 def _bag(body: _Body, kind: str, chest: np.ndarray, turn: np.ndarray,
          rng: np.random.Generator) -> Parts:
     if kind == 'backpack':
-        mesh, at = ellipsoid((0.09, 0.15, 0.23), (0, 0, 0), 8, 6, 4.0), (-0.19 * body.build, 0, -.2)
+        mesh, at = ellipsoid((.09, .15, .23), (0, 0, 0), 8, 6, 4.0), (-.19 * body.build, 0, -.2)
     else:
-        mesh, at = ellipsoid((0.15, 0.05, 0.12), (0, 0, 0), 8, 5, 5.0), (0, 0.25 * body.build, -.5)
+        mesh, at = ellipsoid((.15, .05, .12), (0, 0, 0), 8, 5, 5.0), (0, .25 * body.build, -.5)
     pos = chest + turn @ (np.asarray(at) * body.tall / 1.75)
     return [Part(Mesh(mesh.vertices @ turn.T + pos, mesh.normals @ turn.T, mesh.uv, mesh.faces),
                  'fabric', tint(rng, 0.3), PERSON)]
