@@ -73,8 +73,9 @@ class SceneBuilder:
         asset.data = texture.image.tobytes()
         shiny = self.rng.random() < (0.8 if kind == 'paint' else 0.25)
         mirror = shiny and kind in ('floor', 'hall_floor')
-        # Meshes bring texture coordinates, which MuJoCo must leave alone; planes have none.
-        for suffix, repeat in (('', 1.0), (_PLANE, 1 / texture.metres)):
+        # Meshes bring texture coordinates, which MuJoCo must leave alone. Planes have none, and
+        # MuJoCo repeats a uniform texture once in two metres.
+        for suffix, repeat in (('', 1.0), (_PLANE, 2 / texture.metres)):
             material = self.spec.add_material(
                 name=name + suffix, specular=0.4 if shiny else 0.05,
                 shininess=0.6 if shiny else 0.1, texuniform=suffix == _PLANE,
@@ -92,7 +93,8 @@ class SceneBuilder:
         """A level rectangle seen from above; floors that mirror are made of these."""
         self.spec.worldbody.add_geom(
             type=mujoco.mjtGeom.mjGEOM_PLANE, size=[*half, 1], pos=list(centre),
-            material=self.material(texture)[0] + _PLANE, userdata=[label], contype=0, conaffinity=0)
+            material=self.material(texture)[0] + _PLANE, userdata=[label], contype=0,
+            conaffinity=0)
 
     def add(self, parts: Sequence[Part]) -> None:
         """Put parts into the scene where they are, as few meshes as possible."""

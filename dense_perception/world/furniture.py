@@ -133,6 +133,8 @@ def sofa(rng: np.random.Generator) -> Parts:
     width, deep, colour = rng.uniform(.45, 1.1), rng.uniform(.36, .46), tint(rng, .3)
     seats = max(1, round(width / .45))
     meshes = [box((deep, width, .13), (0, 0, .19)),
+              *(box((.03, .03, .03), (sx * .8 * deep, sy * .9 * width, .03))
+                for sx in (-1, 1) for sy in (-1, 1)),
               ellipsoid((.13, width, .3), (-deep, 0, .56), 10, 5, 6)]
     for i in range(seats):
         y = (2 * i + 1 - seats) * (width - .1) / seats

@@ -96,7 +96,7 @@ def cells(rows: tuple[int, int], columns: tuple[int, int], bank: Colours, joints
 def planks(rng: np.random.Generator) -> np.ndarray:
     """Boards side by side, with grain along them and dark gaps."""
     v, u = grid()
-    n, m = int(rng.integers(5, 13)), int(rng.integers(1, 3))
+    n, m = int(rng.integers(7, 14)), int(rng.integers(1, 3))
     row = (v * n).astype(int)
     across = (u * m + rng.random(n)[row]) % m
     column = across.astype(int)

@@ -132,7 +132,7 @@ def _pose(body: _Body, wear: _Clothes, pose: str, rng: np.random.Generator) -> P
                                                       - 0.5 * lean))
     if wear.bag:
         parts += _bag(body, wear.bag, chest, turn, rng)
-    if wear.skirt and pose != 'sit':
+    if wear.skirt and pose not in ('sit', 'crouch'):
         parts.append(_skirt(body, wear, pelvis))
     if pose == 'carry':
         half = rng.uniform([0.1, 0.14, 0.08], [0.18, 0.28, 0.22])
@@ -193,8 +193,9 @@ def _arm(body: _Body, wear: _Clothes, shoulder: np.ndarray, side: int, pose: str
     tip = wrist + body.hand * _down(swing + bend + 0.1, inward)
     b = math.sqrt(body.build) * body.tall / 1.75
     texture, colour = wear.top
-    sleeve = loft([shoulder + [0, -side * 0.03, 0.01], shoulder + 0.3 * (elbow - shoulder), elbow],
-                  np.array([0.06, 0.056, 0.045]) * b, 7)
+    sleeve = loft([shoulder + [0, -side * 0.06, 0.01], shoulder,
+                   shoulder + 0.3 * (elbow - shoulder), elbow],
+                  np.array([0.04, 0.056, 0.054, 0.045]) * b, 7)
     lower = loft([elbow, elbow + 0.3 * (wrist - elbow), wrist], np.array([.042, .042, .03]) * b, 7)
     hand = loft([wrist, (wrist + tip) / 2, tip], np.array([[.026, .022], [.042, .02], [.02, .014]])
                 * b, 6)

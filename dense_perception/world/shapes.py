@@ -177,7 +177,9 @@ def lathe(profile: Vector, pos: Vector = (0, 0, 0), sides: int = 10) -> Mesh:
 def ellipsoid(radii: Vector, pos: Vector = (0, 0, 0), sides: int = 8, rings: int = 6,
               power: float = 2.0) -> Mesh:
     """Ellipsoid, or with a larger ``power`` a cushion (superquadric)."""
-    angle = np.linspace(-math.pi / 2, math.pi / 2, rings + 1)
+    # A cushion ends in a small flat lid, not in a tip.
+    last = math.pi / 2 * (1 - 0.03 * max(power - 2, 0))
+    angle = np.linspace(-last, last, rings + 1)
     up = np.sign(np.sin(angle)) * abs(np.sin(angle)) ** (2 / power)
     wide = np.maximum(abs(np.cos(angle)) ** (2 / power), 0.02)
     centres = np.zeros((rings + 1, 3))

@@ -10,12 +10,13 @@ import pytest
 mujoco = pytest.importorskip('mujoco', reason='the procedural world needs mujoco')
 
 from dense_perception.geometry.camera import Intrinsics  # noqa: E402
-from dense_perception.world.classes import CLASSES, GROUND, SKY  # noqa: E402
+from dense_perception.world.classes import CLASSES, GROUND, PERSON, SKY  # noqa: E402
 from dense_perception.world.drive import Leg, drive  # noqa: E402
 from dense_perception.world.renderer import Renderer, RenderError, View  # noqa: E402
 from dense_perception.world.sampler import sample_frames  # noqa: E402
 from dense_perception.world.scene import KINDS, make_scene  # noqa: E402
-from dense_perception.world.textures import make_texture, pick_texture  # noqa: E402
+from dense_perception.world.textures import KINDS as TEXTURES  # noqa: E402
+from dense_perception.world.textures import SIZE, make_texture, pick_texture  # noqa: E402
 
 CAMERA = Intrinsics(100.0, 110.0, 83.0, 60.0, 160, 128)
 
@@ -30,18 +31,73 @@ def renderer():
     renderer.close()
 
 
-@pytest.mark.parametrize('kind', KINDS)
-def test_ground_is_where_the_mount_says(kind, renderer):
-    scene = make_scene(5, 'train', kind)
+def free_view(scene, pitch=0.35, roll=0.08) -> View:
+    """A camera where there is room for one."""
+    rng = np.random.default_rng(0)
+    x0, y0, x1, y1 = scene.free
+    places = rng.uniform((x0, y0), (x1, y1), (60, 2))
+    x, y = max(places, key=lambda place: scene.clearance(*place))
+    return View(x, y, 0.9, 0.7, pitch, roll, scene.ground(x, y))
+
+
+def in_world(frame, view) -> tuple[np.ndarray, np.ndarray]:
+    """Where the camera is, and the world vector to every pixel's point at depth 1."""
+    v, u = np.mgrid[:CAMERA.height, :CAMERA.width]
+    rays = np.stack([(u - CAMERA.cx) / CAMERA.fx, (v - CAMERA.cy) / CAMERA.fy,
+                     np.ones(u.shape)], -1)
+    return np.array([view.x, view.y, view.ground + view.height]), rays @ view.rotation().T
+
+
+@pytest.mark.parametrize('kind', ['room', 'office', 'tabletop', 'corridor'])
+def test_level_ground_is_where_the_mount_says(kind, renderer):
+    scene = make_scene(4, 'train', kind)
     renderer.load(scene)
-    view = View(0.3, 0.2, 0.9, 0.7, pitch=0.35, roll=0.08)
-    frame = renderer.render(view, CAMERA)
+    frame = renderer.render(free_view(scene), CAMERA)
     ground = frame.labels == GROUND
     assert ground.mean() > 0.02
     expected = frame.mount.ground_depth(CAMERA)
     # The depth buffer's resolution, at the far end of what counts.
     near = ground & (expected < 60)
     np.testing.assert_allclose(frame.depth[near], expected[near], rtol=2e-3)
+
+
+@pytest.mark.parametrize('kind', ['street', 'yard', 'trail'])
+def test_uneven_ground_is_where_the_scene_says(kind, renderer):
+    scene = make_scene(4, 'train', kind)
+    heights = [scene.ground(x, y) for x in range(-9, 10, 3) for y in range(-9, 10, 3)]
+    assert max(heights) - min(heights) > 0.03
+    renderer.load(scene)
+    view = free_view(scene)
+    frame = renderer.render(view, CAMERA)
+    eye, rays = in_world(frame, view)
+    points = eye + rays * frame.depth[..., None]
+    seen = points[(frame.labels == GROUND) & (frame.depth < 30)]
+    error = np.array([abs(z - scene.ground(x, y)) for x, y, z in seen])
+    assert len(seen) > 500
+    assert np.mean(error < 0.02) > 0.95  # the rest: faces of kerbs, rocks that are cut
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_depth_is_what_a_ray_meets(kind, renderer):
+    scene = make_scene(7, 'train', kind)
+    renderer.load(scene)
+    view = free_view(scene, 0.15)
+    frame = renderer.render(view, CAMERA)
+    data = mujoco.MjData(scene.model)
+    mujoco.mj_forward(scene.model, data)
+    eye, rays = in_world(frame, view)
+    hit, agree = 0, 0
+    geom = np.zeros(1, np.int32)
+    for row in range(3, CAMERA.height, 12):
+        for column in range(3, CAMERA.width, 12):
+            depth = mujoco.mj_ray(scene.model, data, eye, rays[row, column].copy(), None, 1, -1,
+                                  geom)
+            if depth > 0.1:
+                hit += 1
+                agree += (abs(frame.depth[row, column] / depth - 1) < 5e-3
+                          and frame.labels[row, column] == scene.model.geom_user[geom[0], 0])
+    assert hit > 50
+    assert agree > 0.97 * hit  # the rest: edges of things, less than a pixel away
 
 
 def test_sky_and_only_sky_has_no_depth(renderer):
@@ -65,27 +121,42 @@ def test_frames_can_be_made_again_in_any_order(renderer):
 
 def test_scenes_show_every_class(renderer):
     seen = np.zeros(len(CLASSES), bool)
-    for seed in range(8):
+    for seed in range(12):
         for frame in sample_frames(seed, 'train', 4, renderer, CAMERA.width, CAMERA.height):
             seen[np.unique(frame.labels)] = True
     assert seen.all(), [c.name for c in CLASSES if not seen[c.id]]
 
 
-def test_texture_banks_share_nothing():
+@pytest.mark.parametrize('kind', ['floor', 'wall', 'grass', 'packaging', 'keys'])
+def test_texture_banks_share_nothing(kind):
     rng = np.random.default_rng(0)
-    banks = {split: {pick_texture('wall', split, rng).index for _ in range(300)}
+    banks = {split: {pick_texture(kind, split, rng).index for _ in range(300)}
              for split in ('train', 'held_out')}
     assert not banks['train'] & banks['held_out']
-    images = [make_texture('wall', i).image for i in sorted(banks['held_out'])]
-    for a, b in itertools.combinations(images, 2):
-        assert (a != b).any()
+    train, held_out = ([make_texture(kind, i).image.tobytes() for i in sorted(banks[split])]
+                       for split in ('train', 'held_out'))
+    assert not set(train) & set(held_out)
+
+
+def test_every_texture_is_an_image_of_known_size():
+    for kind, index in itertools.product(TEXTURES, range(4)):
+        texture = make_texture(kind, index)
+        assert texture.image.shape == (SIZE, SIZE, 3) and texture.image.dtype == np.uint8
+        assert 0.1 < texture.metres < 10
 
 
 def test_textures_are_periodic():
-    image = make_texture('vegetation', 3).image.astype(float)
+    image = make_texture('grass', 3).image.astype(float)
     steps = np.abs(np.diff(image, axis=0)).mean()
     seam = np.abs(image[0] - image[-1]).mean()
     assert seam < 2 * steps
+
+
+def test_people_are_seen_often_enough_to_be_learnt(renderer):
+    shares = [np.mean(frame.labels == PERSON) for seed in range(12)
+              for frame in sample_frames(seed, 'train', 3, renderer, CAMERA.width, CAMERA.height)]
+    assert 0.02 < np.mean(shares) < 0.15
+    assert 0.25 < np.mean(np.array(shares) > 0.005) < 0.9
 
 
 def test_drive_moves_smoothly_and_keeps_clear(renderer):
@@ -99,7 +170,7 @@ def test_drive_moves_smoothly_and_keeps_clear(renderer):
 
 
 def test_unknown_kind_lists_the_choices():
-    with pytest.raises(ValueError, match='room, corridor, hall, street, yard'):
+    with pytest.raises(ValueError, match='room, office, tabletop, corridor, hall, street, yard'):
         make_scene(0, 'train', 'moon')
 
 
