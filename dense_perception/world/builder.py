@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import mujoco
 import numpy as np
 
-from dense_perception.world.classes import PERSON
+from dense_perception.world.classes import PERSON, POLE
 from dense_perception.world.parts import Maker, Part, Parts, extent, placed
 from dense_perception.world.shapes import joined
 from dense_perception.world.textures import pick_texture
@@ -122,7 +122,11 @@ class SceneBuilder:
         self.obstacles += [(x + c * u - s * v, y + s * u + c * v, r) for u, v, r in circles(parts)]
         top = float(extent(parts)[1, 2])
         spot = (x, y, z + 0.6 * min(top, 2.5))
-        (self.people if any(p.label == PERSON for p in parts) else self.targets).append(spot)
+        labels = {p.label for p in parts}
+        if PERSON in labels:
+            self.people.append(spot)
+        else:  # poles are thin, and few: they are looked at twice as often
+            self.targets += [spot] * (2 if POLE in labels else 1)
 
     def fits(self, parts: Parts, x: float, y: float, yaw: float) -> bool:
         """Whether nothing stands yet where an object would stand."""

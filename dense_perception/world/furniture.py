@@ -153,7 +153,7 @@ def sofa(rng: np.random.Generator) -> Parts:
 def bed(rng: np.random.Generator) -> Parts:
     """Bed with a mattress, duvet and pillows."""
     width, look = rng.uniform(.45, .9), _look(rng)
-    parts = [Part(box((1.02, width, .12), (0, 0, .2)), *look),
+    parts = [Part(box((1.02, width, .15), (0, 0, .17)), *look),
              Part(box((.03, width, rng.uniform(.35, .55)), (-1.03, 0, .5)), *look),
              Part(ellipsoid((1.0, width - .02, .13), (0, 0, .42), 12, 4, 8), 'fabric',
                   (.92, .91, .88)),
