@@ -33,6 +33,7 @@ class BackgroundAction(ActionServer):
         self._work, self._conclude = work, conclude
         self._context = node.context
         self._running: set[Future[Any]] = set()
+        self._closed = False
         super().__init__(node, kind, name, lambda goal: None,
                          callback_group=MutuallyExclusiveCallbackGroup(),
                          cancel_callback=lambda goal: CancelResponse.ACCEPT)
@@ -44,11 +45,12 @@ class BackgroundAction(ActionServer):
 
         def ended(future: Future[T]) -> None:
             self._running.discard(future)
-            if self._context.ok():
+            if self._context.ok() and not self._closed:
                 ActionServer.notify_execute(
                     self, goal_handle, lambda goal: self._conclude(goal, future))
         future.add_done_callback(ended)
 
     def close(self, patience_s: float) -> None:
         """Wait for work that is about to end, but no longer than this."""
+        self._closed = True
         wait(tuple(self._running), timeout=patience_s)

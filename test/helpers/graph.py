@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import subprocess
@@ -156,9 +157,13 @@ class Graph:
             process.stop()
         self._executor.shutdown()
         for executable in self._hosted:
-            self._context.try_shutdown()  # which ends what they do in the background
             executable.close()
             for node in executable.nodes:
                 node.destroy_node()
+        if self._hosted:
+            # rclpy keeps a lifecycle node on the graph until the last that refers to it is gone.
+            self._hosted.clear()
+            del executable, node
+            gc.collect()
         self.node.destroy_node()
         self._context.try_shutdown()

@@ -157,7 +157,7 @@ def test_before_it_is_configured_services_say_so(graph: Graph, plane_model: Path
     assert not answer.success and 'it must be active' in answer.message
     assert call(graph, SetBool, 'perception/enable', data=False).success
     scene.until(lambda: scene.diagnostics, 'diagnostics')
-    assert scene.diagnostics[-1].status[0].level == DiagnosticStatus.OK
+    assert scene.diagnostics[-1].status[0].level == DiagnosticStatus.OK, scene.diagnostics[-1]
 
 
 def test_the_class_list_of_masks_follows_the_model(scene: Scene, tmp_path: Path):
