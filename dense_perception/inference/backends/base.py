@@ -72,7 +72,7 @@ class BackendOptions:
     process. ``precision``: one of :data:`PRECISIONS`; backends that have no use for a lower one
     compute in fp32. ``batch``: how many images, such as those of several cameras, a GPU is to
     take at once; ``cpu_batch``: the same for ONNX Runtime on a CPU, which gains nothing by it
-    (docs/benchmarks.md).
+    (docs/backends.md).
     """
 
     threads: int = 0
