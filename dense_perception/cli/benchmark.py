@@ -10,6 +10,7 @@ from importlib import import_module
 
 BENCHMARKS = {
     'pipeline': 'frames per second, latency, overhead and load of the whole graph',
+    'load': 'the graph at half, full, double and triple load: latency, age, drops',
     'cameras': 'several cameras in one process against a process for each',
     'cloud': 'building an organised cloud against other ways to do it',
     'rectification': 'undoing the lens of an image on its way to the network',

@@ -37,8 +37,8 @@ def timing(frames: Sequence[Frame]) -> dict[str, Any]:
     return {
         'frames_in': last.frames_in, 'frames_out': last.frames_out, 'dropped': last.dropped,
         'fps': round((last.frames_out - first.frames_out) / seconds, 2) if seconds > 0 else None,
-        'latency_ms': _percentiles([frame.latency_ms for frame in frames], 50, 95),
-        'inference_ms': _percentiles(inference, 50),
+        'latency_ms': _percentiles([frame.latency_ms for frame in frames], 50, 95, 99),
+        'inference_ms': _percentiles(inference, 50, 95),
         'overhead_ms': _percentiles(overhead, 50),
         'age_ms': _percentiles([frame.age_ms for frame in frames], 95),
         'backend': last.backend, 'model': last.model}

@@ -15,6 +15,7 @@ from helpers.plane_bag import write_plane_bag
 from helpers.plane_model import write_plane_model
 
 from dense_perception.cli.benchmarks.cloud import plain_numpy
+from dense_perception.cli.benchmarks.load import markdown as load_markdown
 from dense_perception.cli.benchmarks.sensors import follow
 from dense_perception.cli.main import main
 from dense_perception.geometry.camera import Intrinsics
@@ -145,6 +146,21 @@ def test_pipeline_benchmark_measures_a_real_graph(tmp_path: Path):
     assert set(result['arrival_ms']) == {'depth/image_rect', 'segmentation/mask', 'depth/points'}
     assert result['cpu_percent'] > result['idle_cpu_percent'] >= 0 and result['rss_mb'] > 20
     assert set(result['stages_ms']) >= {'inference', 'publish'}
+
+
+def test_load_benchmark_offers_multiples_of_what_the_graph_can_bear(tmp_path: Path):
+    result = benchmark(
+        'load', '--model', write_plane_model(tmp_path / 'plane.onnx'), '--source',
+        write_plane_bag(tmp_path / 'bag'), '--rate', 40, '--duration', 1, '--size', '320x240',
+        '--factors', 0.5, 2, '--plot', tmp_path / 'load.png')
+    assert [load['load'] for load in result['loads']] == [0.5, 2]
+    for load in result['loads']:
+        assert load['source_rate_hz'] == round(load['load'] * result['capacity_fps'], 1)
+        assert load['frames_out'] + load['dropped'] <= load['frames_in'] + 2
+    assert (tmp_path / 'load.png').read_bytes()[:4] == b'\x89PNG'
+    lines = load_markdown(result).splitlines()
+    assert lines[-1].startswith('| 2x |') and len(lines) == 6
+    assert main(['benchmark', 'load', '--factors', '0']) == 2
 
 
 def test_cameras_in_one_process_and_in_one_for_each(tmp_path: Path):

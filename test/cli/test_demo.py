@@ -56,8 +56,8 @@ def test_a_bag_with_truth_is_pictured_and_measured(tmp_path: Path, model: Path):
     assert {key: set(value) if isinstance(value, dict) else None
             for key, value in summary.items()} == {
         'frames_in': None, 'frames_out': None, 'dropped': None, 'fps': None,
-        'latency_ms': {'p50', 'p95'}, 'inference_ms': {'p50'}, 'overhead_ms': {'p50'},
-        'age_ms': {'p95'}, 'backend': None, 'model': None,
+        'latency_ms': {'p50', 'p95', 'p99'}, 'inference_ms': {'p50', 'p95'},
+        'overhead_ms': {'p50'}, 'age_ms': {'p95'}, 'backend': None, 'model': None,
         'depth': {'valid_share', 'abs_rel', 'd1'}, 'segmentation': {'miou'},
         'cloud': {'points', 'valid_share'}}
     assert 0 < summary['frames_out'] <= summary['frames_in']

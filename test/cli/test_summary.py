@@ -35,8 +35,9 @@ def test_timing():
     result = timing([FRAME, last])
     assert (result['frames_in'], result['frames_out'], result['dropped']) == (30, 22, 8)
     assert result['fps'] == 10.0
-    assert result['latency_ms'] == {'p50': 40.0, 'p95': 49.0}
-    assert result['inference_ms'] == {'p50': 20.0} and result['overhead_ms'] == {'p50': 3.0}
+    assert result['latency_ms'] == {'p50': 40.0, 'p95': 49.0, 'p99': 49.8}
+    assert result['inference_ms'] == {'p50': 20.0, 'p95': 20.0}
+    assert result['overhead_ms'] == {'p50': 3.0}
     assert result['age_ms'] == {'p95': 4.0}
     assert timing([FRAME])['fps'] is None
 

@@ -12,6 +12,7 @@ from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.camera_info import Distortion
 from dense_perception.geometry.mount import Mount
 from dense_perception.geometry.rectification import Rectification
+from dense_perception.inference.batches import run
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
 from dense_perception.ros.cloud_settings import CloudSettings
@@ -41,8 +42,8 @@ def test_what_is_not_seen_is_unknown(tmp_path: Path, output_size: str, interpola
         scaled.append(prediction)
         return prediction
 
-    result = pipeline.run(pixels, 'rgb', WIDE.resized(*rectified), MOUNT, Wants(points=True),
-                          CloudSettings(flying_pixels='keep'), scaling, rectification.seen)
+    result = run(pipeline.run(pixels, 'rgb', WIDE.resized(*rectified), MOUNT, Wants(points=True),
+                              CloudSettings(flying_pixels='keep'), scaling, rectification.seen))
     assert (result.width, result.height) == published
     unseen = np.isnan(result.depth)
     assert 0.3 < unseen.mean() < 0.8
