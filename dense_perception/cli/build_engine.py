@@ -129,7 +129,7 @@ def _read(path: Path, model: ModelFile, args: argparse.Namespace) -> tuple[bytes
                            f'{error}') from None
     if not whole:
         raise CommandError(f'{path} is damaged or cut off: copy it again')
-    for name, value in _portable_key(tensorrt.library(args.backend), model, args).items():
+    for name, value in _portable_key(tensorrt.bindings(args.backend), model, args).items():
         if made.get(name) != value:
             raise CommandError(f'{path} was built with {name} {made.get(name)}, here it is '
                                f'{value}; build it again')

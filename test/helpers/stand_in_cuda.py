@@ -219,7 +219,7 @@ def stand_in_machine(monkeypatch: pytest.MonkeyPatch, cache: Path) -> SimpleName
     monkeypatch.setattr(gpu, 'probe', lambda: parts.gpu)
     monkeypatch.setattr(cuda, 'runtime', lambda: parts.cuda)
     monkeypatch.setattr(tensorrt, 'installed', lambda name: None)
-    monkeypatch.setattr(tensorrt, 'library', lambda name: SimpleNamespace(
+    monkeypatch.setattr(tensorrt, 'bindings', lambda name: SimpleNamespace(
         **vars(parts.trt) | {'__name__': name}))
     for module in (tensorrt, engine_build, build_engine):
         monkeypatch.setattr(module, 'build_engine', build)

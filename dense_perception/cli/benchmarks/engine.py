@@ -78,7 +78,7 @@ def _engine(runtime: str, model: ModelFile, precision: str, target: str) -> dict
         tensorrt.installed(runtime)
         targets, row['skipped'] = (target,), f'built for {target}, not loaded: {error}'
     start = time.perf_counter()
-    engine = build_engine(tensorrt.library(runtime), model.path, BuildOptions(precision, targets))
+    engine = build_engine(tensorrt.bindings(runtime), model.path, BuildOptions(precision, targets))
     row |= {'build_s': time.perf_counter() - start, 'mb': len(engine) / 1e6}
     if engines is not None:
         start = time.perf_counter()

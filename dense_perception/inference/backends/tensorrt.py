@@ -124,7 +124,7 @@ class Engines:
                  batch: int = 1) -> None:
         installed(runtime)
         self.device = gpu.probe()  # before the import, which may need what the driver brings
-        self.trt = library(runtime)
+        self.trt = bindings(runtime)
         self._api = cuda.runtime()
         self.runtime, self._model = runtime, model
         self._options = BuildOptions(precision, batch=batch)
@@ -198,7 +198,7 @@ def installed(runtime: str) -> None:
         raise BackendError(f'the Python package {runtime} is not installed')
 
 
-def library(runtime: str) -> Any:
+def bindings(runtime: str) -> Any:
     """The module of that name.
 
     :raises BackendError: it does not load, or is too old.
@@ -220,7 +220,7 @@ def ahead_of_time(runtime: str) -> Any:
     :raises BackendError: it is not installed, does not load, or builds for its own GPU only.
     """
     installed(runtime)
-    trt = library(runtime)
+    trt = bindings(runtime)
     if runtime != 'tensorrt_rtx':
         raise BackendError(f'{label(trt)} builds for the GPU of this machine only; tensorrt_rtx '
                            'builds for others')
