@@ -29,6 +29,7 @@ from dense_perception_training.datasets import open_dataset
 from dense_perception_training.datasets.world import World
 from dense_perception_training.evaluate import evaluate, open_model
 from dense_perception_training.recipe import ModelChoice, Optimiser, Recipe, Source, Stage
+from dense_perception_training.report import over_seeds
 from dense_perception_training.train import train
 from torch import nn
 from tqdm import tqdm
@@ -191,16 +192,6 @@ def overlap(run: Path, args: argparse.Namespace) -> dict[str, float]:
             'dice': 2 * hits / (found + true), 'iou_of_everything': true / total}
 
 
-def table(results: dict[str, list[dict[str, float]]]) -> str:
-    """Mean and standard deviation over the seeds, as Markdown."""
-    lines = ['| losses | AbsRel (affine) | d1 | seeds |', '|---|---|---|---|']
-    for row, found in results.items():
-        cells = [f'{np.mean(v):.4f} +- {np.std(v, ddof=len(v) > 1):.4f}'
-                 for v in ([f[name] for f in found] for name in ('abs_rel', 'd1'))]
-        lines.append(f'| {row} | {" | ".join(cells)} | {len(found)} |')
-    return '\n'.join(lines)
-
-
 def main() -> None:
     """Run what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -221,7 +212,8 @@ def main() -> None:
     for seed in args.seeds:
         for row, found in results.items():
             found.append(measure(row, seed, args, start))
-        print(table(results), flush=True)
+        print(over_seeds(results, {'abs_rel': 'AbsRel (affine)', 'd1': 'd1'}, digits=4),
+              flush=True)
     print('few-shot, from depth:', few_shot(args, args.out / 'alignment_task_0', 'from_depth'))
     print('few-shot, from diffusion:', few_shot(args, start, 'from_diffusion'))
 

@@ -28,6 +28,7 @@ from dense_perception_training.datasets import open_dataset
 from dense_perception_training.datasets.world import World
 from dense_perception_training.evaluate import evaluate, open_model
 from dense_perception_training.recipe import ModelChoice, Optimiser, Recipe, Source, Stage
+from dense_perception_training.report import over_seeds
 from dense_perception_training.train import train
 from safetensors.torch import save_file
 from tqdm import tqdm
@@ -38,6 +39,7 @@ from dense_perception.world.classes import CLASSES
 # Of encoder and decoder alike.
 NET: dict[str, Any] = {'dims': (24, 48, 96, 192), 'depths': (1, 1, 3, 1)}
 CROP = 64
+COLUMNS = {'abs_rel': 'AbsRel (median-scaled)', 'd1': 'd1', 'miou': 'mIoU'}
 ROWS = ('fpn', 'rev', '22k', 'pfp', 'nofp', 'xnet_i_0', 'xnet_i_22k', 'xnet_22k_add', 'xnet_22k')
 SEEDS = (0, 1, 2)
 LABELS = {'22k': '+pre-trained', 'rev': '+Rev', 'pfp': '+PFP', 'nofp': '-FP', 'fpn': 'FPN',
@@ -135,19 +137,6 @@ def measure(row: str, seed: int, args: argparse.Namespace, halves: list[Path]) -
     return json.loads(result.read_text())
 
 
-def table(results: dict[str, list[dict[str, float]]]) -> str:
-    """Mean and standard deviation over the seeds, as Markdown."""
-    lines = ['| row | AbsRel (median-scaled) | d1 | mIoU | seeds |', '|---|---|---|---|---|']
-    for row, found in results.items():
-        cells = []
-        for name in ('abs_rel', 'd1', 'miou'):
-            values = [f[name] for f in found]
-            spread = f' +- {np.std(values, ddof=1):.3f}' if len(values) > 1 else ''
-            cells.append(f'{np.mean(values):.3f}{spread}')
-        lines.append(f'| {LABELS[row]} | {" | ".join(cells)} | {len(found)} |')
-    return '\n'.join(lines)
-
-
 def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -166,7 +155,7 @@ def main() -> None:
     for seed in args.seeds:
         for row in ROWS:
             results[row].append(measure(row, seed, args, halves))
-        print(table(results))
+        print(over_seeds({LABELS[row]: runs for row, runs in results.items()}, COLUMNS))
     for half, path in zip(('encoder', 'decoder'), halves, strict=True):
         accuracy = json.loads(path.with_suffix('.json').read_text())['accuracy']
         print(f'classifier of the {half}: {accuracy:.3f} of held-out crops right')

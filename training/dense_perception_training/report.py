@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 
 def rounded(value: Any) -> Any:
@@ -21,6 +24,24 @@ def markdown(title: str, result: dict[str, Any]) -> str:
         if isinstance(group, dict):
             lines += ['', f'### {name}', '', *_table(group)]
     return '\n'.join(lines) + '\n'
+
+
+def over_seeds(results: Mapping[str, Sequence[Mapping[str, float]]],
+               columns: Mapping[str, str], digits: int = 3) -> str:
+    """Mean and standard deviation of repeated runs as Markdown, a line a row.
+
+    :param results: row -> one dict of metrics a seed. :param columns: metric -> its heading.
+    """
+    headings = ('row', *columns.values(), 'seeds')
+    lines = [f'| {" | ".join(headings)} |', '|---' * len(headings) + '|']
+    for row, runs in results.items():
+        cells = []
+        for metric in columns:
+            values = [run[metric] for run in runs]
+            spread = f' +- {np.std(values, ddof=1):.{digits}f}' if len(values) > 1 else ''
+            cells.append(f'{np.mean(values):.{digits}f}{spread}' if values else '-')
+        lines.append(f'| {row} | {" | ".join(cells)} | {len(runs)} |')
+    return '\n'.join(lines)
 
 
 def _table(group: dict[str, Any]) -> list[str]:
