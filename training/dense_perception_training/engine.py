@@ -22,6 +22,7 @@ from dense_perception.inference.card import ModelCard
 from dense_perception.models import model_entry
 from dense_perception.models.complexity import input_channels
 from dense_perception.models.inputs import InputSpec, normalised, with_mount
+from dense_perception_training import cpu
 from dense_perception_training.ema import averaged_model
 from dense_perception_training.feeding import (
     open_batches,
@@ -66,6 +67,9 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         raw = start_model(recipe)
         self._prepare(raw)
+        if fabric.device.type == 'cpu':
+            cpu.keep_freed_memory()
+            cpu.prepare_model(raw)
         self.ema = averaged_model(raw, recipe.ema_decay) if recipe.ema_decay else None
         if self.ema is not None:
             self.ema.to(fabric.device)
@@ -130,12 +134,12 @@ class Trainer:
             raise RecipeError(f'a batch of {batch} cannot be shared by {fabric.world_size} '
                               f'processes in {recipe.accumulate} parts each')
         batches = self._batches(index, batch // parts, (recipe.seed, fabric.global_rank))
-        cpu = fabric.device.type == 'cpu'
+        on_cpu = fabric.device.type == 'cpu'
         loader = DataLoader(
-            batches, batch_size=None, pin_memory=not cpu, prefetch_factor=4,
+            batches, batch_size=None, pin_memory=not on_cpu, prefetch_factor=4,
             sampler=range(self.step * recipe.accumulate, end * recipe.accumulate),
             worker_init_fn=_one_thread,
-            num_workers=1 if cpu else min(12, os.cpu_count() or 1))
+            num_workers=1 if on_cpu else min(12, os.cpu_count() or 1))
         part = []
         for item in loader:
             part.append(to_device(item, fabric.device))

@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--measure-loading', type=int, metavar='STEPS',
                         help='train nothing: tell how far data loading keeps up over so many '
                              'steps')
-    args = parser.parse_args(arguments)
+    args = parser.parse_intermixed_args(arguments)
     name = args.recipe.removeprefix('recipe=')
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,0 +1,68 @@
+"""What makes training cheap on a CPU changes nothing of what is computed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import torch
+from dense_perception_training import cpu
+from torch import nn
+
+from dense_perception.models import create_model
+
+
+def _net() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8, padding=1),
+                         nn.Conv2d(8, 4, 3, groups=4), nn.Conv2d(4, 1, 1))
+
+
+def test_prepared_model_computes_the_same_with_the_same_weights():
+    model = create_model('xnet_small', pretrained=False).eval()
+    x = torch.rand(1, 5, 64, 96)
+    before, names = model(x), list(model.state_dict())
+    cpu.prepare_model(model)
+    after = model(x)
+    assert list(model.state_dict()) == names
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=1e-4, atol=1e-4)
+
+
+def test_only_depthwise_convolutions_stay_in_float32_under_autocast():
+    net = _net()
+    cpu.prepare_model(net)
+    assert [type(m) is cpu.Float32Conv2d for m in net] == [False, True, False, False]
+    x = torch.rand(2, 3, 8, 8)
+    with torch.autocast('cpu', torch.bfloat16):
+        types = [(x := layer(x)).dtype for layer in net]
+    assert types == [torch.bfloat16, torch.float32, torch.bfloat16, torch.bfloat16]
+
+
+def test_weights_and_activations_are_channels_last():
+    net = _net()
+    cpu.prepare_model(net)
+    assert net[2].weight.is_contiguous(memory_format=torch.channels_last)
+    assert net(torch.rand(2, 3, 8, 8))[:, :1].shape == (2, 1, 6, 6)
+
+
+def test_freed_memory_is_kept():
+    # Of a process of its own: the setting holds for the rest of a process's life.
+    code = """
+import resource, torch
+from dense_perception_training import cpu
+torch.set_num_threads(1)
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        torch.ones(16 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+before = faults()
+cpu.keep_freed_memory()
+faults()
+print(before, faults())
+"""
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                            check=True)
+    before, after = map(int, result.stdout.split())
+    assert after <= before / 4
