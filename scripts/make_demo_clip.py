@@ -23,7 +23,7 @@ from dense_perception.world.drive import Leg, drive
 from dense_perception.world.renderer import WorldFrame
 
 WIDTH, HEIGHT, RATE = 640, 480, 15
-LEGS = (Leg(3, 'street', 5.0), Leg(3, 'hall', 5.0), Leg(0, 'yard', 5.0), Leg(8, 'room', 5.0))
+LEGS = (Leg(5, 'street', 5.0), Leg(1, 'hall', 5.0), Leg(1, 'yard', 5.0), Leg(2, 'room', 5.0))
 JPEG_QUALITY = 75
 TRUTH_EVERY = 3  # truth is large and the demo measures only some of the frames
 FRAME = 'camera_optical_frame'

@@ -27,6 +27,6 @@ echo "== training by $RECIPE"
 
 echo "== model file"
 "$PYTHON" -m dense_perception.cli.main export "$RUN/training" --out "$RUN/xnet_small.onnx" \
-    --half-weights
+    --half-weights --any-batch
 "$PYTHON" -m dense_perception_training.evaluate "$RUN/xnet_small.onnx" \
     --data "$RUN/world/held_out" --train "$RUN/world/train" --write-card --json | tee "$RUN/metrics.json"

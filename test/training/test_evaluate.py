@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='training needs torch')
 
-from dense_perception_training.baseline import per_pixel_baseline  # noqa: E402
+from dense_perception_training.baseline import image_free_priors, per_pixel_baseline  # noqa: E402
 from dense_perception_training.datasets import (  # noqa: E402
     DatasetError,
     UnreadableFileError,
@@ -164,6 +164,21 @@ def test_baseline_of_identical_frames_is_perfect(tmp_path: Path):
     write_shard(tmp_path / 'b' / 'x', [ground_frame(1, width=80)], {})
     with pytest.raises(DatasetError, match='images of one size'):
         per_pixel_baseline(dataset, open_dataset('world', tmp_path / 'b'))
+
+
+def test_priors_need_no_image(tmp_path: Path):
+    (tmp_path / 'rgb').mkdir()
+    (tmp_path / 'depth').mkdir()
+    rows = 7000 * np.exp(-1.2 * np.arange(40) / 40)
+    for name, depth in (('a', np.full((40, 30), 1500)), ('b', np.tile(rows[:, None], (1, 30)))):
+        cv2.imwrite(str(tmp_path / 'rgb' / f'{name}.png'), np.zeros((40, 30, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / 'depth' / f'{name}.png'), depth.astype(np.uint16))
+    for wanted, perfect, wrong in (('a', 'constant', 'row_prior'), ('b', 'row_prior', 'constant')):
+        dataset = open_dataset('folder', tmp_path, image=f'rgb/{wanted}*',
+                               depth=f'depth/{wanted}*')
+        found = image_free_priors(dataset)
+        assert found[perfect]['abs_rel'] == pytest.approx(0, abs=1e-3)
+        assert found[wrong]['abs_rel'] > 0.2
 
 
 def test_mattes_and_normals_are_scored_at_the_size_of_the_truth():

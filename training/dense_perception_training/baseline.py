@@ -43,6 +43,25 @@ def per_pixel_baseline(train: DenseDataset, held_out: DenseDataset,
     return {k: v for k, v in found.items() if v is not None}
 
 
+def image_free_priors(held_out: DenseDataset, limit: int | None = None) -> dict[str, Any]:
+    """Median-scaled depth of two guesses that have seen no image at all, nor any training.
+
+    ``constant``: one depth everywhere. ``row_prior``: exp(-1.2 v / H) of row v, top to bottom,
+    as of a camera above a floor. Whoever is worse has learnt nothing that carries over.
+    """
+    protocol = replace(held_out.info.protocol, alignment='median')
+    scores = {name: DepthAccuracy(protocol) for name in ('constant', 'row_prior')}
+    for sample in thinned(held_out, limit):
+        if sample.depth is None:
+            continue
+        height, width = sample.size
+        rows = np.exp(-1.2 * np.arange(height) / height)
+        scores['constant'].add(np.ones(sample.size), sample.depth)
+        scores['row_prior'].add(np.repeat(rows[:, None], width, axis=1), sample.depth)
+    found = {name: score.result() for name, score in scores.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _per_pixel(train: DenseDataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     protocol, classes = train.info.protocol, max(len(train.info.classes), 1)
     total = count = votes = directions = None

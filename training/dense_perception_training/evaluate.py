@@ -27,7 +27,7 @@ from dense_perception.inference.model_file import ModelFileError
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
 from dense_perception.models.tta import FlipAverage, ScaleAverage, SlidingWindow
-from dense_perception_training.baseline import per_pixel_baseline
+from dense_perception_training.baseline import image_free_priors, per_pixel_baseline
 from dense_perception_training.datasets import (
     DatasetError,
     DenseDataset,
@@ -211,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if args.train:
             train = open_dataset(args.dataset, args.train, **options)
             result['per_pixel_baseline'] = per_pixel_baseline(train, dataset, args.limit)
+        if args.priors:
+            result['image_free_priors'] = image_free_priors(dataset, args.limit)
     except (ModelFileError, BackendError, WeightsError, ValueError) as error:
         raise SystemExit(f'dense-perception-eval: {error}') from None
     result = rounded(result)
@@ -249,6 +251,9 @@ def _parser() -> argparse.ArgumentParser:
                         help='write depth as the KITTI server takes it')
     parser.add_argument('--train', type=Path,
                         help='the same dataset to train on, for the per-pixel baseline')
+    parser.add_argument('--priors', action='store_true',
+                        help='also measure a constant and a depth that falls from row to row, '
+                             'both after median scaling')
     parser.add_argument('--describe', help='what the result calls the data')
     parser.add_argument('--out', type=Path,
                         help='folder for result.json, result.md, images.csv and sheet.png')
