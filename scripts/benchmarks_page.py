@@ -113,18 +113,24 @@ def _rows(runs: list[dict[str, Any]], columns: str) -> str:
     names = [name.strip() for name, _ in pairs]
     lines = [f'| {" | ".join(names)} |', '|---' * len(names) + '|']
     for run in runs:
-        values = [str(_value(run['result'], path.strip())) for _, path in pairs]
+        values = [str(value(run['result'], path.strip())) for _, path in pairs]
         lines.append(f'| {" | ".join(values)} |')
     return '\n'.join(lines)
 
 
-def _value(result: Any, path: str) -> Any:
-    for name in path.split('.'):
-        try:
-            result = result[name]
-        except (KeyError, TypeError):
-            raise PageError(f'a result has no value "{path}"') from None
-    return result
+def value(result: Any, path: str) -> Any:
+    """What a result holds under names joined by dots; names may have dots, the longest wins.
+
+    :raises PageError: there is no such value.
+    """
+    found, rest = result, path.split('.')
+    while rest:
+        length = next((n for n in range(len(rest), 0, -1)
+                       if isinstance(found, dict) and '.'.join(rest[:n]) in found), None)
+        if length is None:
+            raise PageError(f'a result has no value "{path}"')
+        found, rest = found['.'.join(rest[:length])], rest[length:]
+    return found
 
 
 def _circumstances(runs: list[dict[str, Any]]) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from benchmarks_page import PageError, value
 
 from dense_perception.inference.predictor import Predictor
 
@@ -40,36 +41,26 @@ _FRAMES = 100  # of the held-out ones, for each level of each axis
 def page(template: str, results: Path = RESULTS) -> str:
     """The whole page.
 
-    :raises LookupError: a result is missing, or has no such value.
+    :raises PageError: a result is missing, or has no such value.
     """
     kept: dict[str, Any] = {}
 
-    def value(match: re.Match) -> str:
+    def shown(match: re.Match) -> str:
         name, path = match.groups()
         if name not in kept:
             file = results / f'{name}.json'
             if not file.exists():
-                raise LookupError(f'{file} is missing: measure it first, see --help')
+                raise PageError(f'{file} is missing: measure it first, see --help')
             kept[name] = json.loads(file.read_text())
-        return _shown(_found(kept[name], path.split('.'), f'{name} {path}'))
+        return _shown(value(kept[name], path))
 
-    return _NOTE + _VALUE.sub(value, template)
-
-
-def _found(result: Any, path: list[str], whole: str) -> Any:
-    # Levels of an axis are names like "0.5": the longest name that there is wins.
-    for length in range(len(path), 0, -1):
-        name = '.'.join(path[:length])
-        if isinstance(result, dict) and name in result:
-            rest = path[length:]
-            return _found(result[name], rest, whole) if rest else result[name]
-    raise LookupError(f'there is no value "{whole}"')
+    return _NOTE + _VALUE.sub(shown, template)
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return ', '.join(f'{name} {_shown(item)}' for name, item in value.items())
-    return f'{value:.3f}' if isinstance(value, float) else str(value)
+def _shown(found: Any) -> str:
+    if isinstance(found, dict):
+        return ', '.join(f'{name} {_shown(item)}' for name, item in found.items())
+    return f'{found:.3f}' if isinstance(found, float) else str(found)
 
 
 def measure_held_out(held_out: Path, train: Path | None) -> None:
@@ -135,7 +126,7 @@ def main() -> int:
         if args.real:
             measure_real(args.real)
         PAGE.write_text(page(TEMPLATE.read_text()))
-    except (LookupError, ValueError) as error:
+    except (PageError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     return 0

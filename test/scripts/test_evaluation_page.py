@@ -32,8 +32,8 @@ def test_values_are_found_by_name_even_with_dots_in_it(tmp_path: Path):
 
 
 @pytest.mark.parametrize(('template', 'message'), [
-    ('{a b.d}', 'no value "a b.d"'), ('{other b}', 'other.json is missing')])
+    ('{a b.d}', 'no value "b.d"'), ('{other b}', 'other.json is missing')])
 def test_what_is_missing_is_said(tmp_path: Path, template: str, message: str):
     (tmp_path / 'a.json').write_text('{"b": {"c": 1}}')
-    with pytest.raises(LookupError, match=message):
+    with pytest.raises(pages.PageError, match=message):
         pages.page(template, tmp_path)
