@@ -81,7 +81,7 @@ def explain(model: XNet, card: ModelCard,
     predictor = TorchPredictor(model, card)
     prediction = predictor.predict(image)
     hook.remove()
-    return predictor.network_image.copy(), maps[0][0, :3].float().cpu().numpy(), prediction
+    return prediction.image, maps[0][0, :3].float().cpu().numpy(), prediction
 
 
 def _explicable(folder: Path) -> tuple[Any, ModelCard]:

@@ -59,11 +59,11 @@ def maps(model: PolyMaX, card: ModelCard, image: np.ndarray,
         for name, decoder in model.decoders.items()]
     predictor = TorchPredictor(model, card)
     try:
-        predictor.predict(image)
+        seen = predictor.predict(image).image
     finally:
         for hook in hooks:
             hook.remove()
-    return predictor.network_image.copy(), {
+    return seen, {
         name: (clusters.probabilities[0].float().cpu().numpy(),
                None if clusters.values is None else clusters.values[0].t().float().cpu().numpy())
         for name, clusters in kept.items()}

@@ -47,11 +47,19 @@ def run(frame: Frame[T]) -> T:
 
 
 def run_together(frames: Sequence[Frame[T]]) -> list[T]:
-    """Run frames to their ends; those that ask the same backend are inferred as one batch.
+    """Run frames to their ends, with what :func:`infer_together` says.
+
+    :returns: what each frame returned.
+    """
+    return infer_together(frames)()
+
+
+def infer_together(frames: Sequence[Frame[T]]) -> Callable[[], list[T]]:
+    """Run frames until their inferences are done; those that ask the same backend are one batch.
 
     A batch that fails is run again image by image, so that only the image that is to blame does.
 
-    :returns: what each frame returned.
+    :returns: runs the frames to their ends, in any thread, and returns what each frame returned.
     """
     results: dict[int, T] = {}
 
@@ -64,13 +72,19 @@ def run_together(frames: Sequence[Frame[T]]) -> list[T]:
 
     asked = {i: found for i, frame in enumerate(frames)
              if (found := advance(i, frame.__next__)) is not None}
+    answers: dict[int, Answer | BackendError] = {}
     while asked:
         backend = next(iter(asked.values())).backend
         group = {i: asked.pop(i).inputs for i in list(asked) if asked[i].backend is backend}
-        for i, answer in zip(group, _answers(backend, list(group.values())), strict=True):
+        answers |= zip(group, _answers(backend, list(group.values())), strict=True)
+
+    def finish() -> list[T]:
+        for i, answer in answers.items():
             advance(i, partial(frames[i].throw, answer) if isinstance(answer, BackendError)
                     else partial(frames[i].send, answer))
-    return [results[i] for i in range(len(frames))]
+        return [results[i] for i in range(len(frames))]
+
+    return finish
 
 
 def _answers(backend: Backend, images: list[Arrays]) -> list[Answer | BackendError]:

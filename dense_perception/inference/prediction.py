@@ -16,8 +16,9 @@ class Prediction:
     ``labels``: uint8 class ids. ``confidence``: uint8, round(255 * probability of the label).
     ``normals``: float32 (H, W, 3), unit vectors that point out of the surface, towards the camera,
     in the optical frame (x right, y down, z forward: a floor's is (0, -1, 0) for a level camera);
-    NaN where unknown. ``alpha``: float32, opacity of the foreground, 0..1. ``stage_ms``:
-    milliseconds spent in ``resize``, ``inference``.
+    NaN where unknown. ``alpha``: float32, opacity of the foreground, 0..1. ``image``: uint8
+    (H, W, 3) RGB as the network saw it, overwritten by its predictor's next image but one.
+    ``stage_ms``: milliseconds spent in ``resize``, ``inference``.
     """
 
     depth: np.ndarray | None
@@ -26,10 +27,11 @@ class Prediction:
     metric: bool
     normals: np.ndarray | None = None
     alpha: np.ndarray | None = None
+    image: np.ndarray | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """The outputs there are, by name."""
         return {name: value for name, value in vars(self).items()
-                if isinstance(value, np.ndarray)}
+                if isinstance(value, np.ndarray) and name != 'image'}

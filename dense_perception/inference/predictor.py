@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from itertools import cycle
 from pathlib import Path
 
 import cv2
@@ -59,7 +60,8 @@ class Predictor:
     def _serve(self, card: ModelCard, backend: Backend) -> None:
         self.card = card
         self._backend = backend
-        self._resized = np.empty((*self.card.input_size, 3), np.uint8)
+        # Two, as an image may still be looked at while the next one is predicted.
+        self._buffers = cycle([np.empty((*card.input_size, 3), np.uint8) for _ in range(2)])
 
     @property
     def backend(self) -> str:
@@ -95,11 +97,6 @@ class Predictor:
         """True if the model predicts class labels."""
         return names.OUTPUT_LABELS in self.card.outputs
 
-    @property
-    def network_image(self) -> np.ndarray:
-        """The last image as the network saw it: uint8 (H, W, 3) RGB, overwritten by the next."""
-        return self._resized
-
     def size_advice(self, width: int, height: int) -> str | None:
         """Why another export would suit images of this size better; None if this one is right."""
         better = network_size((height, width), self.card)
@@ -134,7 +131,8 @@ class Predictor:
             raise ValueError(f'intrinsics are for {intrinsics.width}x{intrinsics.height}, the '
                              f'image is {width}x{height}')
         start = time.perf_counter()
-        inputs = {names.INPUT_IMAGE: self._resize(image, colour_order)[None]}
+        seen = self._resize(image, colour_order)
+        inputs = {names.INPUT_IMAGE: seen[None]}
         with_mount = self.card.takes_mount and intrinsics is not None and mount is not None
         if self.card.takes_mount:
             inputs |= self._mount_inputs(intrinsics, mount if with_mount else None)
@@ -149,19 +147,20 @@ class Predictor:
         return Prediction(
             depth=output(names.OUTPUT_DEPTH), labels=output(names.OUTPUT_LABELS),
             confidence=output(names.OUTPUT_CONFIDENCE), metric=metric,
-            normals=output(names.OUTPUT_NORMALS), alpha=output(names.OUTPUT_ALPHA),
+            normals=output(names.OUTPUT_NORMALS), alpha=output(names.OUTPUT_ALPHA), image=seen,
             stage_ms={'resize': resize_ms, 'inference': answer.milliseconds})
 
     def _resize(self, image: np.ndarray, colour_order: str) -> np.ndarray:
         """Image at network size, RGB, in a reused buffer."""
         height, width = self.card.input_size
+        resized = next(self._buffers)
         if image.shape[:2] == (height, width):
-            np.copyto(self._resized, image)
+            np.copyto(resized, image)
         else:
-            resize_image(image, height, width, self.card.interpolation, self._resized)
+            resize_image(image, height, width, self.card.interpolation, resized)
         if colour_order == 'bgr':
-            cv2.cvtColor(self._resized, cv2.COLOR_BGR2RGB, dst=self._resized)
-        return self._resized
+            cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=resized)
+        return resized
 
     def _mount_inputs(self, intrinsics: Intrinsics | None,
                       mount: Mount | None) -> dict[str, np.ndarray]:

@@ -67,6 +67,9 @@ class FrameProcessor:
     def process(self, msg: Message, arrived: float) -> Frame[None]:
         """Take one image from its message to its outputs, as a frame that somebody runs.
 
+        The next frame may be begun, in another thread, while this one has its answer and is
+        finished; frames are finished one by one in their order.
+
         :param arrived: when it came, on the monotonic clock.
         """
         wanted = self._outputs.wanted()
@@ -86,7 +89,7 @@ class FrameProcessor:
         self._check_network_size(width, height)
         calibration = self._camera.calibration(
             msg.header, width, height, self._pipeline.rectified_size(width, height))
-        mount = self._metres.begin(msg.header, calibration and calibration.intrinsics).mount
+        taken = self._metres.begin(msg.header, calibration and calibration.intrinsics)
         converted = time.perf_counter()
         rectification = calibration and calibration.rectification
         if rectification:
@@ -94,9 +97,9 @@ class FrameProcessor:
         rectified = time.perf_counter()
         try:
             result = yield from self._pipeline.run(
-                pixels, colour_order, calibration and calibration.intrinsics, mount,
+                pixels, colour_order, taken.intrinsics, taken.mount.mount,
                 outputs.wanted_clouds(wanted), CloudSettings.of(self._parameters),
-                self._metres.scaling(msg.header), rectification and rectification.seen)
+                partial(self._metres.scale, taken), rectification and rectification.seen)
         except BackendError as error:
             self._refuse('inference', str(error))
             return
@@ -108,7 +111,7 @@ class FrameProcessor:
         self._check_size(self._outputs.publish(result, msg.header, wanted, info))
         published = time.perf_counter()
         self._metric = result.metric
-        self._mount_source = self._metres.finish(result.metric)
+        self._mount_source = self._metres.finish(taken, result.metric)
         stages = {'convert': 1e3 * (converted - start)}
         if rectification:
             stages['rectify'] = 1e3 * (rectified - converted)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
 from rclpy.node import Node
 from std_msgs.msg import Header
@@ -18,6 +17,15 @@ from dense_perception.ros.parameters import Parameters
 from dense_perception.ros.transforms import NoTransforms, Transforms, open_transforms
 
 PARAMETERS = (*mount.PARAMETERS, *scale.PARAMETERS)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Of one image: its header, its intrinsics if known, and how its camera was mounted then."""
+
+    header: Header
+    intrinsics: Intrinsics | None
+    mount: MountReading
 
 
 class Metres:
@@ -35,8 +43,6 @@ class Metres:
         self._transforms = transforms
         self._mounts: mount.MountProvider | None = None
         self._scaler: scale.Scaler | None = None
-        self._mount = MountReading(None)
-        self._intrinsics: Intrinsics | None = None
         self.serve(card)
 
     def serve(self, card: ModelCard) -> None:
@@ -73,28 +79,26 @@ class Metres:
         """How a camera is mounted, for an image apart from the stream."""
         return self._mounts.at(header) if self._mounts else MountReading(None)
 
-    def begin(self, header: Header, intrinsics: Intrinsics | None) -> MountReading:
-        """Start with a new image: how its camera is mounted."""
-        self._intrinsics = intrinsics
-        self._mount = self._mounts.read(header) if self._mounts else MountReading(None)
-        return self._mount
+    def begin(self, header: Header, intrinsics: Intrinsics | None) -> Circumstances:
+        """Start with a new image; the one before need not be finished yet."""
+        return Circumstances(header, intrinsics, self._mounts.read(header) if self._mounts
+                             else MountReading(None))
 
-    def scaling(self, header: Header) -> Callable[[Prediction], Prediction]:
-        """What is to be done with the prediction of the image that was begun with."""
-        return partial(self._scaler.apply, header=header, intrinsics=self._intrinsics,
-                       mount=self._mount)
+    def scale(self, image: Circumstances, prediction: Prediction) -> Prediction:
+        """The prediction of an image, with metric depth if a source gives its scale."""
+        return self._scaler.apply(prediction, image.header, image.intrinsics, image.mount)
 
-    def finish(self, metric: bool) -> str:
-        """Raise and clear conditions after an image.
+    def finish(self, image: Circumstances, metric: bool) -> str:
+        """Raise and clear conditions after ``scale``, before the next image is scaled.
 
         :param metric: whether its depth is metric now.
         :return: where the metres came from: a mount source, ``ground:`` and one, or ``points``.
         """
-        reading = self._scaler.reading
-        unmounted = (self._takes_mount and self._mount.mount is None and not metric
+        reading, mounted = self._scaler.reading, image.mount
+        unmounted = (self._takes_mount and mounted.mount is None and not metric
                      and self._parameters['mount.source'] != 'none')
         self._set('mount', unmounted and "the camera's mount is unknown, so depth is relative "
-                  f'(depth/relative): {self._mount.problem}')
+                  f'(depth/relative): {mounted.problem}')
         # Without a mount there is no ground either; one sentence about it is enough.
         told = unmounted and self._parameters['scale.source'] == 'auto'
         self._set('scale', bool(reading.problem) and not told and (
@@ -103,8 +107,8 @@ class Metres:
         if reading.source == scale.POINTS:
             return reading.source
         if reading.source == scale.GROUND:
-            return f'{reading.source}:{self._mount.source}'
-        return self._mount.source if self._takes_mount and self._intrinsics else ''
+            return f'{reading.source}:{mounted.source}'
+        return mounted.source if self._takes_mount and image.intrinsics else ''
 
     def describe(self) -> dict[str, str]:
         """Diagnostics values of the last frame's scale."""

@@ -23,7 +23,7 @@ from dense_perception.ros.cloud_stage import Clouds, CloudStage, Judgement, Want
 class Result:
     """Arrays of one frame, all at output resolution (H, W); what is absent is None.
 
-    ``image``: uint8 (H, W, 3) RGB, overwritten by the next frame. ``depth``: float32, metres
+    ``image``: uint8 (H, W, 3) RGB, overwritten by the next frame but one. ``depth``: float32, metres
     along z if ``metric`` else relative; NaN = unknown. ``labels``, ``confidence``: uint8.
     ``normals``: float32 (H, W, 3), optical frame. ``alpha``: float32, 0..1. ``clouds``: those that
     were wanted, with metric depth and known intrinsics. ``stage_ms``: in the order they ran.
@@ -92,7 +92,7 @@ class Pipeline:
         prediction = scaling(prediction if seen is None else _without_unseen(prediction, seen))
         start = time.perf_counter()
         image = (_as_rgb(pixels, colour_order) if self._at_camera_size
-                 else self._predictor.network_image)
+                 else prediction.image)
         judgement = Judgement()
         if prediction.metric and prediction.depth is not None:
             judgement = self._clouds.judge(prediction, intrinsics, mount, wants, settings)

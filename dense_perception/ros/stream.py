@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from rclpy.clock import Clock, ClockType
@@ -15,6 +14,7 @@ from dense_perception.ros import camera, metres, scale
 from dense_perception.ros.conditions import Conditions, Level
 from dense_perception.ros.entities import Entities
 from dense_perception.ros.frames import FrameProcessor, Message
+from dense_perception.ros.gate import Gate
 from dense_perception.ros.mailbox import Mailbox
 from dense_perception.ros.outputs import Outputs
 from dense_perception.ros.parameters import Parameters
@@ -32,7 +32,7 @@ class Stream:
     """Inputs, outputs and what is between them, made for one model that may be changed.
 
     It listens to the camera while it is open and somebody listens to it. ``handle`` runs in the
-    worker's thread, everything else in the executor's.
+    worker's threads, everything else in the executor's.
 
     :param mailbox: where images are left for the worker.
     """
@@ -45,7 +45,7 @@ class Stream:
         self._mailbox = mailbox
         self._statistics = statistics
         self._conditions = conditions
-        self._lock = threading.Lock()
+        self._gate = Gate()
         self._open = False
         self._heard = time.monotonic()
         compressed = parameters['input_transport'] == 'compressed'
@@ -86,7 +86,7 @@ class Stream:
         """Stop to work; nothing is published afterwards."""
         self._open = False
         self._adapt()
-        with self._lock:  # the frame in work is the last
+        with self._gate.alone():  # the frames in work are the last
             self._mailbox.clear()
 
     def destroy(self) -> None:
@@ -96,7 +96,7 @@ class Stream:
 
     def serve(self, predictor: Predictor) -> None:
         """Go over to another model between two frames; topics that both have stay as they are."""
-        with self._lock:
+        with self._gate.alone():
             self.predictor = predictor
             self._offer()
             self.metres.serve(predictor.card)
@@ -106,8 +106,8 @@ class Stream:
         self._adapt()
 
     def handle(self, arrival: Arrival) -> Frame[None]:
-        """The work on one image, for the worker's thread."""
-        with self._lock:
+        """The work on one image, for the worker's threads."""
+        with self._gate.frame():
             if self._open:
                 yield from self._processor.process(*arrival)
             else:

@@ -1,16 +1,17 @@
-"""The one thread that does a process's work: the newest frame of each camera in turn, and jobs."""
+"""What does a process's work: the newest frame of each camera in turn, and jobs."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from dense_perception.inference.backends import Backend
-from dense_perception.inference.batches import Frame, run_together
+from dense_perception.inference.batches import Frame, infer_together
 from dense_perception.ros.background import deferred
 from dense_perception.ros.mailbox import Mailbox
 
@@ -28,7 +29,10 @@ class Worker:
     """Works off mailboxes fairly: after a camera had its turn every other one that waits has one.
 
     However many cameras share it, one inference runs at a time, and each camera's newest frame
-    is at most one turn of all cameras old. Jobs come between two frames.
+    is at most one turn of all cameras old. What is done with a frame after its inference is left
+    to a second thread, while the first one goes on to the next inference: it takes milliseconds
+    in which a GPU, or a core, would have nothing to do. That thread is at most one frame behind,
+    and keeps the order. Jobs come between two frames, when nothing else is in work.
 
     Where the engine of the camera whose turn it is takes several images at once, those that wait
     at that moment with the same engine go with it; nobody is waited for.
@@ -41,6 +45,8 @@ class Worker:
         self._jobs: deque[Callable[[], None]] = deque()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name='frames', daemon=True)
+        self._finisher = ThreadPoolExecutor(1, 'finish')
+        self._finishing: Future[Any] | None = None
 
     def join(self, handle: Callable[[T], Frame[None] | None],
              engine: Callable[[], Backend | None] = lambda: None) -> Mailbox[T]:
@@ -67,24 +73,41 @@ class Worker:
         return future
 
     def close(self) -> None:
-        """End after the frame or job in work; what waits is left undone."""
+        """End after the frames or the job in work; what waits is left undone."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         if self._thread.ident and self._thread is not threading.current_thread():
             self._thread.join()
+            self._finisher.shutdown()
 
     def _run(self) -> None:
         while (work := self._wait()) is not None:
             work()
 
+    def _do(self, job: Callable[[], None]) -> None:
+        self._settle()
+        job()
+
+    def _infer(self, taken: list[tuple[_Stream, Any]]) -> None:
+        frames = [frame for stream, item in taken if (frame := stream.handle(item)) is not None]
+        if frames:
+            finish = infer_together(frames)
+            self._settle()
+            self._finishing = self._finisher.submit(finish)
+
+    def _settle(self) -> None:
+        """Wait until the frames before are finished."""
+        if self._finishing is not None:
+            self._finishing.result()
+
     def _wait(self) -> Callable[[], None] | None:
         with self._changed:
             while not self._closed:
                 if self._jobs:
-                    return self._jobs.popleft()
+                    return partial(self._do, self._jobs.popleft())
                 if taken := self._take():
-                    return lambda: _work(taken)
+                    return partial(self._infer, taken)
                 self._changed.wait()
         return None
 
@@ -108,8 +131,3 @@ class Worker:
                 if len(taken) == most:
                     break
         return taken
-
-
-def _work(taken: list[tuple[_Stream, Any]]) -> None:
-    frames = (stream.handle(item) for stream, item in taken)
-    run_together([frame for frame in frames if frame is not None])

@@ -119,9 +119,9 @@ def test_cubic_models_see_what_cubic_resizing_gives(tmp_path: Path):
     image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     card = plane_card(interpolation='cubic').to_json()
     predictor = Predictor(save_model(tmp_path / 'cubic.onnx', plane_graph(64, 80), card))
-    predictor.predict(image, colour_order='bgr')
+    prediction = predictor.predict(image, colour_order='bgr')
     expected = cv2.resize(image, (80, 64), interpolation=cv2.INTER_CUBIC)[..., ::-1]
-    np.testing.assert_array_equal(predictor.network_image, expected)
+    np.testing.assert_array_equal(prediction.image, expected)
 
 
 def test_another_size_is_proposed_where_the_rule_would_choose_one(tmp_path: Path):

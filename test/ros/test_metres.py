@@ -35,11 +35,12 @@ def frame(graph: Graph, convention: str, mount: str, values: dict,
         node, Parameters(node, (*metres.PARAMETERS, *cloud_settings.PARAMETERS)),
         plane_card(depth_convention=convention, mount=mount),
         Conditions(lambda level, sentence: said.append(sentence)))
-    found = sources.begin(HEADER, intrinsics).mount
+    taken = sources.begin(HEADER, intrinsics)
+    found = taken.mount.mount
     metric = convention == 'metric' and (mount == 'none' or found is not None and bool(intrinsics))
     prediction = Prediction(depth=DEPTH / 2, labels=None, confidence=None, metric=metric)
-    result = sources.scaling(HEADER)(prediction)
-    return found, result.metric, sources.finish(result.metric), said
+    result = sources.scale(taken, prediction)
+    return found, result.metric, sources.finish(taken, result.metric), said
 
 
 def test_a_model_that_takes_the_mount(graph: Graph):
