@@ -19,11 +19,16 @@ class Gate:
         self._frames = 0
         self._claims = 0
 
+    @property
+    def claimed(self) -> bool:
+        """Whether somebody is, or waits to be, inside alone."""
+        return self._claims > 0
+
     @contextmanager
     def frame(self) -> Iterator[None]:
         """Be inside with other frames."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._claims)
+            self._changed.wait_for(lambda: not self.claimed)
             self._frames += 1
         try:
             yield

@@ -22,6 +22,8 @@ from dense_perception.ros.qos import AdaptiveSubscription
 from dense_perception.ros.statistics import Statistics
 
 _ADAPT_PERIOD_S = 0.5
+# Until the first image, but not for long: half a second of waiting is much of a start.
+_EAGER_PERIOD_S, _EAGER_FOR_S = 0.05, 5.0
 _SILENCE_S = 2.0
 
 Arrival = tuple[Message, float]
@@ -48,6 +50,7 @@ class Stream:
         self._gate = Gate()
         self._open = False
         self._heard = time.monotonic()
+        self._eager_until = 0.0
         compressed = parameters['input_transport'] == 'compressed'
         image_topic = node.resolve_topic_name('image')
         self._image = AdaptiveSubscription(
@@ -79,6 +82,7 @@ class Stream:
     def open(self) -> None:
         """Begin to work."""
         self._open = True
+        self._eager_until = time.monotonic() + _EAGER_FOR_S
         self._outputs.publish_classes()
         self._adapt()
 
@@ -136,9 +140,18 @@ class Stream:
         else:
             self._image.close()
             self._info.close()
+        self._set_pace()
+
+    def _set_pace(self) -> None:
+        eager = self._open and time.monotonic() < self._eager_until
+        period_ns = round(1e9 * (_EAGER_PERIOD_S if eager else _ADAPT_PERIOD_S))
+        if self._timer.timer_period_ns != period_ns:
+            self._timer.timer_period_ns = period_ns
+            self._timer.reset()  # else the period that has begun would last as long as before
 
     def _on_image(self, msg: Message) -> None:
         self._heard = time.monotonic()
+        self._eager_until = 0.0
         if not self._outputs.wanted():
             return
         self._statistics.arrived()

@@ -145,6 +145,7 @@ def test_pipeline_benchmark_measures_a_real_graph(tmp_path: Path):
     assert result['frames_out'] > 10 and result['fps'] > 5
     assert set(result['arrival_ms']) == {'depth/image_rect', 'segmentation/mask', 'depth/points'}
     assert result['cpu_percent'] > result['idle_cpu_percent'] >= 0 and result['rss_mb'] > 20
+    assert result['source_cpu_percent'] > 0 and result['listener_cpu_percent'] > 0
     assert set(result['stages_ms']) >= {'inference', 'publish'}
 
 
@@ -152,11 +153,12 @@ def test_load_benchmark_offers_multiples_of_what_the_graph_can_bear(tmp_path: Pa
     result = benchmark(
         'load', '--model', write_plane_model(tmp_path / 'plane.onnx'), '--source',
         write_plane_bag(tmp_path / 'bag'), '--rate', 40, '--duration', 1, '--size', '320x240',
-        '--factors', 0.5, 2, '--plot', tmp_path / 'load.png')
+        '--factors', 0.5, 2, '--outputs', 'mask', '--plot', tmp_path / 'load.png')
     assert [load['load'] for load in result['loads']] == [0.5, 2]
     for load in result['loads']:
         assert load['source_rate_hz'] == round(load['load'] * result['capacity_fps'], 1)
         assert load['frames_out'] + load['dropped'] <= load['frames_in'] + 2
+        assert set(load['arrival_ms']) == {'segmentation/mask'}
     assert (tmp_path / 'load.png').read_bytes()[:4] == b'\x89PNG'
     lines = load_markdown(result).splitlines()
     assert lines[-1].startswith('| 2x |') and len(lines) == 6

@@ -161,9 +161,10 @@ class Graph:
             for node in executable.nodes:
                 node.destroy_node()
         if self._hosted:
-            # rclpy keeps a lifecycle node on the graph until the last that refers to it is gone.
+            # rclpy keeps a lifecycle node on the graph until the last that refers to it is gone;
+            # an executor remembers whose callback it ran last.
             self._hosted.clear()
-            del executable, node
+            del self._executor, executable, node
             gc.collect()
         self.node.destroy_node()
         self._context.try_shutdown()

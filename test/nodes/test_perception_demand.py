@@ -18,6 +18,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from dense_perception.geometry.mount import Mount
+from dense_perception.nodes import perception_node
+from dense_perception.ros import stream
 from dense_perception.ros.camera_info import info_from_intrinsics
 from dense_perception.ros.mount import message_from_mount
 from dense_perception.ros.qos import LATCHED
@@ -50,6 +52,31 @@ def test_newest_first_under_overload(graph: Graph, tmp_path: Path):
     # What was dropped is counted between two frames, never twice and never less than once.
     assert [s.frames_out for s in statuses] == list(range(1, len(statuses) + 1))
     assert all(a.dropped <= b.dropped for a, b in zip(statuses, statuses[1:]))
+
+
+def test_a_start_looks_for_subscribers_and_cameras_often_until_the_first_image(
+        graph: Graph, plane_model: Path, monkeypatch):
+    paces = []
+
+    class Observed(stream.Stream):
+        def _set_pace(self) -> None:
+            super()._set_pace()
+            paces.append(self._timer.timer_period_ns / 1e9)
+
+    monkeypatch.setattr(perception_node, 'Stream', Observed)
+    monkeypatch.setattr(stream, '_EAGER_FOR_S', 0.2)
+    perception = graph.host(perception_node.PerceptionNode, model=plane_model)
+    graph.spin_until(lambda: paces[-1] == 0.5, 'the usual pace without an image')
+    assert paces[0] == 0.05
+
+    monkeypatch.setattr(stream, '_EAGER_FOR_S', 1000.0)
+    paces.clear()
+    perception.deactivate()
+    perception.activate()
+    masks = graph.collect(Image, 'segmentation/mask')
+    graph.spin_until(lambda: masks, 'a mask', Camera(graph).publish)
+    graph.spin_until(lambda: paces[-1] == 0.5, 'the usual pace')
+    assert 0.05 in paces
 
 
 def test_no_subscriber_no_inference(graph: Graph, plane_model: Path):

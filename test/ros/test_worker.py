@@ -164,3 +164,36 @@ def test_an_engine_without_a_batch_gets_one_frame_at_a_time():
         assert done.acquire(timeout=PATIENCE_S)
     worker.close()
     assert sorted(engine.batches) == [[0], [1], [2]]
+
+
+def test_the_next_inference_runs_while_a_frame_is_finished_and_jobs_wait_for_both():
+    worker = Worker()
+    inferred, finish = threading.Semaphore(0), threading.Event()
+    events: list[str] = []
+
+    class Telling(Engine):
+        def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            inferred.release()
+            return super().run(inputs)
+
+    engine = Telling(1)
+
+    def handle(frame: int) -> Frame[None]:
+        yield Inference(engine, {'x': np.array([frame])})
+        assert finish.wait(PATIENCE_S)
+        events.append(f'frame {frame}')
+
+    mailbox = worker.join(handle, lambda: engine)
+    mailbox.put(0)
+    assert inferred.acquire(timeout=PATIENCE_S)
+    mailbox.put(1)
+    assert inferred.acquire(timeout=PATIENCE_S), 'the first frame held the second inference up'
+    mailbox.put(2)  # waits: only one frame is finished at a time, and only one inferred
+    job = worker.submit(lambda: events.append('job'))
+    assert not inferred.acquire(timeout=0.05) and not events and not job.done()
+    finish.set()
+    job.result(PATIENCE_S)
+    assert inferred.acquire(timeout=PATIENCE_S)
+    worker.close()
+    assert events == ['frame 0', 'frame 1', 'job', 'frame 2']
+    assert engine.batches == [[0], [1], [2]]

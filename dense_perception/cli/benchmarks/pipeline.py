@@ -17,7 +17,8 @@ from dense_perception.cli.processes import NodeGroup, NodeProcess, free_domain
 from dense_perception.cli.summary import timing
 from dense_perception.inference.backends import BACKENDS, PRECISIONS
 
-_LISTENED = (topics.DEPTH, topics.RELATIVE, topics.MASK, topics.CLOUD)
+_LISTENED = {'depth': (topics.DEPTH, topics.RELATIVE), 'mask': (topics.MASK,),
+             'cloud': (topics.CLOUD,)}
 _IDLE_S = 5.0
 
 
@@ -36,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='size of the images (default: 640x480)')
     parser.add_argument('--output-size', default='model', choices=('model', 'camera'),
                         help='size of depth, mask and cloud (default: model)')
+    parser.add_argument('--outputs', nargs='+', choices=_LISTENED, default=list(_LISTENED),
+                        help='what is listened to (default: depth mask cloud)')
     parser.add_argument('--duration', type=float, default=20.0, metavar='SECONDS',
                         help='how long to measure, after the start-up (default: 20)')
 
@@ -52,16 +55,21 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             'precision': args.precision, 'threads': args.threads})
         source = group.start('image_source', {'source': args.source, 'rate': args.rate,
                                               'width': width, 'height': height})
-        with Observer(group.domain, _LISTENED) as observer:
+        listened = tuple(topic for output in args.outputs for topic in _LISTENED[output])
+        with Observer(group.domain, listened) as observer:
             # The first frames pay for caches, pages and connections.
             group.wait_for('20 frames', lambda: len(observer.frames) >= 20, observer.spin)
-            busy = _Load(perception)
+            busy, sending = _Load(perception), _Load(source)
+            listening = time.process_time()
             observer.forget()
             observer.spin(args.duration)
             group.check()
             result = _result(observer, args)
-            result |= {'cpu_percent': busy.percent(), 'cpu_ms_per_frame': round(
-                1e3 * busy.seconds() / max(result['frames_out'], 1), 2)}
+            result |= {
+                'cpu_percent': busy.percent(), 'source_cpu_percent': sending.percent(),
+                'listener_cpu_percent': round(
+                    100 * (time.process_time() - listening) / args.duration, 1),
+                'cpu_ms_per_frame': round(1e3 * busy.seconds() / max(result['frames_out'], 1), 2)}
         source.stop()
         group.nodes.remove(source)
         time.sleep(_IDLE_S / 2)  # until the node has seen that nobody listens any more
@@ -97,7 +105,8 @@ def _result(observer: Observer, args: argparse.Namespace) -> dict[str, Any]:
     if len(observer.frames) < 2:
         raise CommandError('the graph fell silent while it was measured')
     first, last = observer.frames[0], observer.frames[-1]
-    result = {'source_rate_hz': args.rate, 'input': args.size, 'output_size': args.output_size}
+    result = {'source_rate_hz': args.rate, 'input': args.size, 'output_size': args.output_size,
+              'outputs': args.outputs}
     result |= timing(observer.frames)
     result |= {name: getattr(last, name) - getattr(first, name)
                for name in ('frames_in', 'frames_out', 'dropped')}
