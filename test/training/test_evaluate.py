@@ -68,6 +68,17 @@ def test_every_task_with_and_without_the_mount(run: Path, data: Path, tmp_path: 
     assert '### depth' in (out / 'result.md').read_text()
 
 
+def test_images_without_a_known_mount_are_predicted_once(run: Path, tmp_path: Path, capsys):
+    for kind, image in (('rgb', np.full((64, 64, 3), 100, np.uint8)),
+                        ('depth', np.full((64, 64), 2000, np.uint16))):
+        (tmp_path / kind).mkdir()
+        cv2.imwrite(str(tmp_path / kind / '1.png'), image)
+    main([str(run), '--dataset', 'folder', '--data', str(tmp_path), '--option', 'image=rgb/*',
+          '--option', 'depth=depth/*', '--json'])
+    printed = json.loads(capsys.readouterr().out)
+    assert 'depth' in printed and not [name for name in printed if name.endswith('_without_mount')]
+
+
 def test_weights_and_model_file_score_the_same_and_the_card_keeps_it(run: Path, data: Path,
                                                                      tmp_path: Path, capsys):
     model = create_model('xnet_small').eval()

@@ -87,7 +87,7 @@ def evaluate(predictor: Predictor, dataset: DenseDataset, limit: int | None = No
         if isinstance(item, SampleError):
             evaluation.skipped += 1
             continue
-        for suffix in ('', WITHOUT) if predictor.card.takes_mount else ('',):
+        for suffix in ('', WITHOUT) if predictor.card.takes_mount and item.mount else ('',):
             prediction = predict(predictor, item, not suffix, window)
             if suffix not in evaluation.scores:
                 evaluation.scores[suffix] = Scores(dataset.info, predictor.card,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dense_perception.geometry.camera import Intrinsics
+from dense_perception.geometry.mount import Mount
 from dense_perception.inference.card import UNLABELLED
 
 
@@ -78,6 +79,13 @@ class Sample:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def mount(self) -> Mount | None:
+        """How the camera hangs, if gravity and height are known."""
+        if self.gravity is None or self.camera_height is None:
+            return None
+        return Mount(tuple(self.gravity), self.camera_height)
 
     def checked(self, classes: int = 0) -> Sample:
         """The sample itself, if its truth can be used.

@@ -10,7 +10,6 @@ import numpy as np
 from torch import nn
 
 from dense_perception.export.reference import TorchPredictor
-from dense_perception.geometry.mount import Mount
 from dense_perception.inference.card import UNLABELLED, ModelCard
 from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
@@ -76,9 +75,7 @@ def predict(predictor: Predictor, sample: Sample, with_mount: bool = True,
         model, as all published KITTI numbers have it; the rest of the prediction is unknown.
     :raises ValueError: the image is smaller than the window.
     """
-    mount = None
-    if with_mount and sample.gravity is not None and sample.camera_height is not None:
-        mount = Mount(tuple(sample.gravity), sample.camera_height)
+    mount = sample.mount if with_mount else None
     if window == 'whole':
         return predictor.predict(sample.image, sample.intrinsics, mount)
     rows, columns = kb_window(*sample.size)
