@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from sensor_msgs.msg import CameraInfo
@@ -62,7 +63,8 @@ class Camera:
         self._rectified = geometry == 'rectified' or (
             geometry == 'auto' and 'rect' in image_topic.rsplit('/', 1)[-1])
         self._rectify = rectify
-        self._infos: dict[tuple[int, int], CameraInfo] = {}
+        # Filled by one thread, read and cleared by another: each a single step of a deque.
+        self._infos: deque[CameraInfo] = deque(maxlen=_REMEMBERED_INFOS)
         self._newest: CameraInfo | None = None
         self._known: tuple[tuple, Calibration | None, dict[str, str]] | None = None
         self._output_of: tuple[Calibration, CameraInfo] | None = None
@@ -70,9 +72,7 @@ class Camera:
     def on_info(self, msg: CameraInfo) -> None:
         """Take over a message of the CameraInfo topic."""
         self._newest = msg
-        self._infos[_stamp(msg.header)] = msg
-        if len(self._infos) > _REMEMBERED_INFOS:
-            del self._infos[next(iter(self._infos))]
+        self._infos.append(msg)
 
     def forget(self) -> None:
         """Time runs backwards: stamps of before mean nothing any more; the newest still counts."""
@@ -87,7 +87,8 @@ class Camera:
         :param height: of the image.
         :param size: (width, height) that a rectified image is to have.
         """
-        info = self._infos.get(_stamp(header), self._newest)
+        info = next((i for i in reversed(tuple(self._infos)) if i.header.stamp == header.stamp),
+                    self._newest)
         if info is None:
             self._say({'camera_info': f'no message on {self._info_topic}, which is to be '
                                       'remapped to the camera_info of the image'})
@@ -152,10 +153,6 @@ class Camera:
             consequence = ('; until that changes there is no cloud, and no metric depth from a '
                            'model that needs the intrinsics') if name == 'camera_info' else ''
             self._conditions.raise_(name, Level.WARN, problems[name] + consequence)
-
-
-def _stamp(header: Header) -> tuple[int, int]:
-    return header.stamp.sec, header.stamp.nanosec
 
 
 def _key(info: CameraInfo) -> tuple:
