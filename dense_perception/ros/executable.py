@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 # rclpy is imported inside of run(): a signal that arrives while it loads must already find ours.
 if TYPE_CHECKING:
+    from rclpy.executors import Executor
     from rclpy.node import Node
     from rclpy.task import Future
 
@@ -94,25 +96,73 @@ def run(build: Callable[[], Executable], argv: Sequence[str] | None = None) -> i
 
 
 def _spin(build: Callable[[], Executable]) -> int:
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-
     executable = build()
-    executor = SingleThreadedExecutor()
-    for node in executable.nodes:
-        executor.add_node(node)
-    executable.finished.add_done_callback(lambda _: executor.wake())
+    spinners = _Spinners(executable)
     try:
-        # With a timeout, because rclpy wakes a waiting executor before it shuts the context down:
-        # an executor that waits again in between would sleep through the signal.
-        while executable.nodes[0].context.ok() and not executable.finished.done():
-            executor.spin_once(timeout_sec=_LOOK_AROUND_S)
-    except ExternalShutdownException:
-        pass
+        spinners.spin()
     finally:
+        spinners.stop()
         executable.close()
-        executor.shutdown()
         for node in executable.nodes:
             node.destroy_node()
     if executable.finished.done():
         executable.finished.result()
     return 0
+
+
+class _Spinners:
+    """An executor and a thread for each node, the calling thread for the first.
+
+    For every message rclpy looks at all that its executor has, so nodes that share one would pay
+    for each other: four cameras waited for theirs longer than for the network.
+    """
+
+    def __init__(self, executable: Executable) -> None:
+        from rclpy.executors import SingleThreadedExecutor
+        self._context = executable.nodes[0].context
+        self._finished = executable.finished
+        self._stopped = threading.Event()
+        self._executors = [SingleThreadedExecutor() for _ in executable.nodes]
+        for executor, node in zip(self._executors, executable.nodes, strict=True):
+            executor.add_node(node)
+        self._finished.add_done_callback(lambda _: self._wake())
+        self._threads = [threading.Thread(target=self._spin_beside, args=(executor,), daemon=True)
+                         for executor in self._executors[1:]]
+
+    def spin(self) -> None:
+        """Call callbacks until the node has finished or the context is shut down."""
+        for thread in self._threads:
+            thread.start()
+        self._spin(self._executors[0])
+
+    def stop(self) -> None:
+        """Call no callbacks any more."""
+        self._stopped.set()
+        self._wake()
+        for thread in self._threads:
+            if thread.ident:
+                thread.join()
+        for executor in self._executors:
+            executor.shutdown()
+
+    def _wake(self) -> None:
+        for executor in self._executors:
+            executor.wake()
+
+    def _spin(self, executor: Executor) -> None:
+        from rclpy.executors import ExternalShutdownException
+        try:
+            # With a timeout, because rclpy wakes a waiting executor before it shuts the context
+            # down: an executor that waits again in between would sleep through the signal.
+            while not (self._stopped.is_set() or self._finished.done()) and self._context.ok():
+                executor.spin_once(timeout_sec=_LOOK_AROUND_S)
+        except ExternalShutdownException:
+            pass
+
+    def _spin_beside(self, executor: Executor) -> None:
+        try:
+            self._spin(executor)
+        except Exception as error:
+            # After a stop signal any call may fail, and nobody is interested.
+            if self._context.ok() and not self._finished.done():
+                self._finished.set_exception(error)

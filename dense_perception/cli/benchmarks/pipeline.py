@@ -106,7 +106,7 @@ def _result(observer: Observer, args: argparse.Namespace) -> dict[str, Any]:
         raise CommandError('the graph fell silent while it was measured')
     first, last = observer.frames[0], observer.frames[-1]
     result = {'source_rate_hz': args.rate, 'input': args.size, 'output_size': args.output_size,
-              'outputs': args.outputs}
+              'outputs': ', '.join(args.outputs), 'threads': args.threads}
     result |= timing(observer.frames)
     result |= {name: getattr(last, name) - getattr(first, name)
                for name in ('frames_in', 'frames_out', 'dropped')}
