@@ -114,7 +114,7 @@ class _Spinners:
     """An executor and a thread for each node, the calling thread for the first.
 
     For every message rclpy looks at all that its executor has, so nodes that share one would pay
-    for each other: four cameras waited for theirs longer than for the network.
+    for each other.
     """
 
     def __init__(self, executable: Executable) -> None:
