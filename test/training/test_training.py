@@ -19,6 +19,7 @@ from dense_perception_training.optimiser import (  # noqa: E402
     encoder_layers,
     learning_rate,
     make_optimiser,
+    set_learning_rate,
 )
 from dense_perception_training.recipe import Optimiser, Recipe, RecipeError, Source  # noqa: E402
 from dense_perception_training.runlog import RunLog, draw_curves, read_log  # noqa: E402
@@ -70,10 +71,11 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / 'checkpoint.pt', weights_only=True)['model']
 
 
-def test_a_killed_run_resumes_to_the_same_weights_and_curve(recipe: Recipe, tmp_path: Path,
-                                                            monkeypatch):
+@pytest.mark.parametrize('kind', ['adamw', 'muon'])
+def test_a_killed_run_resumes_to_the_same_weights_and_curve(kind: str, recipe: Recipe,
+                                                            tmp_path: Path, monkeypatch):
     monkeypatch.setattr('dense_perception_training.engine._LOG_EVERY', 1)
-    recipe = replace(recipe, save_every=2)
+    recipe = replace(recipe, save_every=2, optimiser=replace(recipe.optimiser, kind=kind))
     train(recipe, tmp_path / 'unbroken', 'cpu')
     killed_at(recipe, tmp_path / 'killed', 5)  # the last checkpoint is of step 4
     train(recipe, tmp_path / 'killed', 'cpu')
@@ -250,6 +252,33 @@ def test_layer_decay_and_weight_decay_groups():
     assert found[id(body.norm.weight)] == (0.5, 0.0)
 
 
+def test_muon_orthogonalises_matrices_and_leaves_the_rest_to_adamw():
+    model = nn.Module()
+    model.matrix, model.depthwise = nn.Conv2d(8, 16, 3), nn.Conv2d(8, 8, 3, groups=8)
+    optimiser = make_optimiser(model, Optimiser(kind='muon', weight_decay=0.0, momentum=0.95,
+                                                vector_factor=0.1))
+    set_learning_rate(optimiser, 0.01)
+    torch.manual_seed(0)
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimiser.step()
+    moved = {n: p.detach() - before[n] for n, p in model.named_parameters()}
+    # Every direction of the kernel as a matrix (16, 72) moves alike, by AdamW's usual step.
+    stretch = torch.linalg.svdvals(moved['matrix.weight'].flatten(1)) / (0.01 * 0.2 * 72 ** 0.5)
+    assert 0.6 < stretch.min() and stretch.max() < 1.4
+    # AdamW's first step is the rate in every element (here 1.5 times it, by Nesterov's momentum).
+    for name in ('matrix.bias', 'depthwise.weight', 'depthwise.bias'):
+        step = moved[name].abs()
+        assert 0.5e-3 < step.min() and step.max() < 2e-3, name
+
+
+def test_muon_is_refused_where_weights_are_sharded(recipe: Recipe):
+    recipe = replace(recipe, ema_decay=0.0, optimiser=Optimiser(kind='muon'))
+    with pytest.raises(RecipeError, match='other than muon'):
+        make_fabric('cpu', 2, 1, recipe, sharded=True)
+
+
 @pytest.mark.parametrize('name', ['convnext_atto', 'vit_tiny_patch16_224',
                                   'swin_tiny_patch4_window7_224', 'mobilenetv4_conv_small'])
 def test_real_encoders_have_a_depth_for_every_block(name):
@@ -303,6 +332,7 @@ def test_recipes_are_checked(recipe_text: str, tmp_path: Path):
     refuse(recipe_text, 'list index out of range', 'stages.5.batch=3')
     refuse(recipe_text, 'choose from cosine, poly, constant', 'stages.0.decay=linear')
     refuse(recipe_text, 'it needs several', 'objective=mgda')
+    refuse(recipe_text, 'is for muon', 'optimiser.vector_factor=0.1')
     refuse(recipe_text, 'is not positive', 'stages.0.steps=0')
     refuse('[1, 2', 'is not a YAML mapping')
     with pytest.raises(RecipeError, match='there is no recipe'):

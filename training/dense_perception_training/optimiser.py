@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import torch
+from timm.optim.muon import Muon
 from torch import nn
 
 from dense_perception_training.recipe import Optimiser, Recipe
@@ -23,15 +24,18 @@ def make_optimiser(model: nn.Module, options: Optimiser,
     :param losses: those that learn along with the model, at the full rate.
 
     Weight decay is for matrices and kernels; norms, biases and other vectors have none, and
-    neither have position tables.
+    neither have position tables. Muon leaves these to its AdamW, as it does with depthwise kernels.
     """
-    groups = [{'params': parameters, 'lr': 0.0, 'factor': factor,
+    groups = [{'params': parameters, 'lr': 0.0, 'factor': factor, 'use_fallback': not decays,
                'weight_decay': options.weight_decay if decays else 0.0}
               for (factor, decays), parameters in _grouped(model, options, losses).items()]
     if options.kind == 'sgd':
         return torch.optim.SGD(groups, lr=0.0, momentum=options.momentum)
     if options.kind == 'adam':
         return torch.optim.Adam(groups, lr=0.0, betas=options.betas, fused=True)
+    if options.kind == 'muon':
+        return Muon(groups, lr=0.0, betas=options.betas, momentum=options.momentum, nesterov=True,
+                    fallback_lr_scale=options.vector_factor)
     return torch.optim.AdamW(groups, lr=0.0, betas=options.betas, fused=True)
 
 

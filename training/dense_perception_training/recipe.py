@@ -19,7 +19,7 @@ CONFIGS = next(p for p in (_HERE / 'configs', _HERE.parent / 'configs') if p.is_
 """The recipes that come with the package; named without their folder and ``.yaml``."""
 
 DECAYS = ('cosine', 'poly', 'constant')
-OPTIMISERS = ('adamw', 'adam', 'sgd')
+OPTIMISERS = ('adamw', 'adam', 'sgd', 'muon')
 OBJECTIVES = ('sum', 'mgda')
 
 
@@ -74,7 +74,10 @@ class Optimiser:
     """The optimiser of all stages.
 
     ``encoder_factor``: learning rate of the encoder relative to the rest. ``layer_decay``: factor
-    from each encoder block to the one before it. Norms and biases have no weight decay.
+    from each encoder block to the one before it. Norms and biases have no weight decay. ``muon``
+    moves matrices and kernels by orthogonalised momentum (Jordan et al. 2024, by timm), and by
+    AdamW, at ``vector_factor`` times the rate, what is none: norms, biases, depthwise kernels.
+    ``betas`` are AdamW's and Adam's, ``momentum`` is SGD's and Muon's.
     """
 
     kind: str = 'adamw'
@@ -83,6 +86,7 @@ class Optimiser:
     momentum: float = 0.9
     encoder_factor: float = 1.0
     layer_decay: float = 1.0
+    vector_factor: float = 1.0
     clip_norm: float = 0.0
 
 
@@ -204,6 +208,8 @@ class Recipe:
                                       for stage in self.stages)):
             demand(value in choices, f'{key} "{value}" is unknown; choose from '
                                      f'{", ".join(choices)}')
+        demand(self.optimiser.vector_factor == 1 or self.optimiser.kind == 'muon',
+               'optimiser.vector_factor is for muon: the others have one rate for all')
         demand(bool(self.stages), 'stages is empty; a run needs at least one')
         demand(bool(self.sources), 'sources is empty; a run needs at least one dataset')
         for stage in self.stages:

@@ -76,11 +76,13 @@ def commit_of_checkout() -> str:
 def make_fabric(device: str, devices: int, nodes: int, recipe: Recipe, sharded: bool) -> Fabric:
     """The machinery: one process without torchrun and ``devices`` 1, else DDP, or FSDP.
 
-    :raises RecipeError: sharded training with a moving average, which would need whole weights.
+    :raises RecipeError: sharded training with what would need whole weights: a moving average,
+        mgda or Muon.
     """
-    if sharded and (recipe.ema_decay or recipe.objective == 'mgda'):
-        raise RecipeError('sharded training keeps no whole weights: set ema_decay=0 and '
-                          'objective=sum')
+    if sharded and (recipe.ema_decay or recipe.objective == 'mgda'
+                    or recipe.optimiser.kind == 'muon'):
+        raise RecipeError('sharded training keeps no whole weights: set ema_decay=0, '
+                          'objective=sum and an optimiser.kind other than muon')
     strategy: Any = 'auto'
     if sharded:
         strategy = FSDPStrategy(state_dict_type='full')
