@@ -24,7 +24,7 @@ def make_optimiser(model: nn.Module, options: Optimiser,
     :param losses: those that learn along with the model, at the full rate.
 
     Weight decay is for matrices and kernels; norms, biases and other vectors have none, and
-    neither have position tables. Muon leaves these to its AdamW, as it does with depthwise kernels.
+    neither have position tables. Muon leaves these to AdamW, as it does depthwise kernels.
     """
     groups = [{'params': parameters, 'lr': 0.0, 'factor': factor, 'use_fallback': not decays,
                'weight_decay': options.weight_decay if decays else 0.0}
