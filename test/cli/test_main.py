@@ -36,3 +36,11 @@ def test_a_missing_package_is_named():
     process = subprocess.run([sys.executable, '-c', probe], capture_output=True, text=True)
     assert process.returncode == 1
     assert 'needs the Python package tqdm' in process.stderr
+
+
+def test_a_reader_that_has_read_enough_is_no_failure():
+    command = [sys.executable, '-m', 'dense_perception.cli.main', 'models', 'list']
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == ''
+    assert process.wait() == 141

@@ -107,6 +107,19 @@ def test_folding_changes_nothing(family):
         torch.testing.assert_close(after[name], before[name], rtol=1e-4, atol=1e-5)
 
 
+def test_blending_begins_as_the_identity_and_learns_to_look_across_positions():
+    plain, blending = tiny(num_classes=4), tiny(num_classes=4, blend=7)
+    missing, unknown = blending.load_state_dict(plain.state_dict(), strict=False)
+    assert (missing, unknown) == (['pfp.blend.weight', 'pfp.blend.bias'], [])
+    x = torch.randn(1, 3, 64, 64)
+    expected, outputs = plain(x), blending(x)
+    for name in expected:
+        torch.testing.assert_close(outputs[name], expected[name])
+    outputs['logits'].square().mean().backward()
+    # Also the weights of neighbours, which are 0 so far.
+    assert blending.pfp.blend.weight.grad.abs().amin(dim=(2, 3)).min() > 0
+
+
 # What the encoder sees, and what its re-shaped map is enlarged by before any interpolation.
 @pytest.mark.parametrize(('family', 'seen', 'scale'), [
     ('dinov2', (420, 560), 4), ('dinov2_interp', (476, 644), 4), ('vit', (480, 640), 4),
@@ -142,6 +155,8 @@ def test_errors_say_what_would_be_right():
                            ('act', 'gelu, relu')):
         with pytest.raises(ValueError, match=f'{field} "wrong" is unknown; choose from {choices}'):
             tiny(**{field: 'wrong'})
+    with pytest.raises(ValueError, match='blend 4 is not an odd number'):
+        tiny(blend=4)
     with pytest.raises(ValueError, match='without a task'):
         tiny(depth=None)
 

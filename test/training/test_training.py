@@ -124,6 +124,21 @@ def test_trained_weights_export_and_start_another_run(recipe: Recipe, tmp_path: 
         assert torch.equal(value, started[name]), name
 
 
+def test_a_run_starts_from_weights_of_a_smaller_model_but_not_of_a_larger(
+        recipe: Recipe, tmp_path: Path, capsys):
+    plain = replace(recipe, model=replace(recipe.model, options={'blend': 0}))
+    train(plain, tmp_path / 'plain', 'cpu')
+    start = replace(recipe, model=replace(recipe.model, weights=str(tmp_path / 'plain')))
+    model = trainer_of(start, tmp_path / 'more').model
+    assert 'begun anew: pfp.blend.weight, pfp.blend.bias' in capsys.readouterr().out
+    learnt = load_weights(tmp_path / 'plain')[0].state_dict()
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in learnt.items())
+    train(recipe, tmp_path / 'run', 'cpu')
+    less = replace(plain, model=replace(plain.model, weights=str(tmp_path / 'run')))
+    with pytest.raises(RecipeError, match='has what xnet_small has not: pfp.blend.weight'):
+        trainer_of(less, tmp_path / 'less')
+
+
 def test_validation_leaves_numbers_and_a_picture(recipe: Recipe, data: Path, tmp_path: Path):
     recipe = replace(recipe, validation=[Source('world', str(data))], validation_frames=3,
                      validate_every=3)

@@ -20,7 +20,7 @@ from dense_perception_training.recipe import Recipe, RecipeError
 
 
 def start_model(recipe: Recipe) -> nn.Module:
-    """A new model, or that of ``model.weights`` with what fits of it.
+    """A new model, or one that begins with ``model.weights``; parts these lack begin anew.
 
     :raises RecipeError: the name, an option or the weights do not fit.
     """
@@ -32,10 +32,15 @@ def start_model(recipe: Recipe) -> nn.Module:
     if choice.weights is not None:
         start, _ = load_weights(Path(choice.weights))
         try:
-            model.load_state_dict(start.state_dict())
+            missing, unknown = model.load_state_dict(start.state_dict(), strict=False)
         except RuntimeError as error:
             raise RecipeError(f'model.weights {choice.weights} does not fit {choice.name}: '
                               f'{error}') from None
+        if unknown:
+            raise RecipeError(f'model.weights {choice.weights} has what {choice.name} has not: '
+                              f'{", ".join(unknown)}')
+        if missing:
+            print(f'not in {choice.weights}, begun anew: {", ".join(missing)}')
     return model
 
 

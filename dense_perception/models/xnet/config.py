@@ -29,9 +29,10 @@ class XNetConfig:
     ``align``: how encoders whose positions do not lie on the decoder's grid (patches of 14) are
     brought there: ``fit`` shows them a smaller image, ``interp`` resizes the re-shaped map.
 
-    ``width``: channels of the PFP and the RS hidden layers; None = the decoder stem's. ``norm``
-    and ``act`` are those of RS, and of the decoder where its options say so. ``depth`` is the
-    depth head's activation or None, see ``heads.dense``.
+    ``width``: channels of the PFP and the RS hidden layers; None = the decoder stem's. ``blend``:
+    side of the PFP's depthwise convolution, odd; 0 = none, as in the paper. ``norm`` and ``act``
+    are those of RS, and of the decoder where its options say so. ``depth`` is the depth head's
+    activation or None, see ``heads.dense``.
     ``image_size``: (height, width) that position tables of Swin and ViT encoders are made for, 224
     as in the published counts; pre-trained tables are resampled to it, so train with the crop's.
     ``mount_channels``: input channels beside RGB (see ``models.inputs``).
@@ -47,6 +48,7 @@ class XNetConfig:
     operation: str = 'multiply'
     align: str = 'fit'
     width: int | None = None
+    blend: int = 0
     norm: str = 'layer'
     act: str = 'gelu'
     depth: str | None = 'sigmoid'
@@ -64,3 +66,5 @@ class XNetConfig:
                               ('norm', tuple(NORMS)), ('act', tuple(ACTS))):
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f'{name} "{value}" is unknown; choose from {", ".join(choices)}')
+        if self.blend and (self.blend < 0 or self.blend % 2 == 0):
+            raise ValueError(f'blend {self.blend} is not an odd number, or 0 for none')

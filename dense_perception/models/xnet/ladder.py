@@ -107,7 +107,7 @@ class FPN(nn.Module):
         self.upsample = nn.ModuleList(
             ReShape(coarse, fine, 2, **layers) for fine, coarse in zip(channels, channels[1:]))
         width = config.width or channels[0]
-        self.pfp = PostFeaturePyramid(channels, width, (0,), **layers)
+        self.pfp = PostFeaturePyramid(channels, width, (0,), config.blend, **layers)
         self.head = DenseHead(width, config.depth, config.num_classes, config.max_depth)
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:

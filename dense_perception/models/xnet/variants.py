@@ -87,7 +87,7 @@ _register('xnet_convnext_tiny_convnext_tiny', XNetConfig(), InputSpec(224, 224),
           'ConvNeXt-T x ConvNeXt-T: the pair of Table I.', 'xNet, Table I, row xNet-22k')
 
 # Ours, for robots: depth and segmentation of the procedural world's eight classes, mount-aware.
-_ROBOT = XNetConfig(depth='log_height', num_classes=8, mount_channels=2)
+_ROBOT = XNetConfig(depth='log_height', num_classes=8, mount_channels=2, blend=7)
 
 _register('xnet_small', replace(
     _ROBOT, encoder='mobilenetv4_conv_small', decoder='convnext_atto',

@@ -16,7 +16,7 @@ before the decoder's stem.
 
 Not given in the paper, and so our reading: the widths inside RS (its output's width), the PFP's
 width (that of the decoder's stem), the depth head's activation, the neutral start of RS, and how
-a ViT with patches of 14 meets the decoder's grid. docs/models.md says more.
+a ViT with patches of 14 meets the decoder's grid. ``blend`` is ours. docs/models.md says more.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class XNet(nn.Module):
         if (config.mix_with, config.operation) == ('stem', 'replace'):
             self.decoder.stem.requires_grad_(False)  # nothing reads it
         width = config.width or stem
-        self.pfp = PostFeaturePyramid(self.decoder.channels, width, read, **layers)
+        self.pfp = PostFeaturePyramid(self.decoder.channels, width, read, config.blend, **layers)
         self.head = DenseHead(width, config.depth, config.num_classes, config.max_depth)
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
