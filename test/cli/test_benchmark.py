@@ -98,7 +98,7 @@ def test_networks_run_side_by_side(rivals: list[str], where: tuple[str, ...], in
     assert list(result['results']) == rivals and 'cores' in result['hardware']
     assert [found['input'] for found in result['results'].values()] == inputs
     first = result['results']['xnet_small']
-    assert first['time_ratio'] == 1 and first['params'] == 4_469_785
+    assert first['time_ratio'] == 1 and first['params'] == 4_472_985
     for found in result['results'].values():
         assert found['time_ratio'] == pytest.approx(found['p50_ms'] / first['p50_ms'])
         assert found['gmacs'] >= first['gmacs'] > 0 and found['cpu_ms'] > 0

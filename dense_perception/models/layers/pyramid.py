@@ -48,8 +48,12 @@ class PostFeaturePyramid(nn.Module):
 
 
 def _blend(channels: int, side: int) -> nn.Conv2d:
-    """A depthwise convolution that begins as the identity."""
-    convolution = nn.Conv2d(channels, channels, side, padding=side // 2, groups=channels)
+    """A depthwise convolution that begins as the identity.
+
+    It draws no random numbers, so that a seed gives all other weights their values without it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        convolution = nn.Conv2d(channels, channels, side, padding=side // 2, groups=channels)
     nn.init.dirac_(convolution.weight, groups=channels)
     nn.init.zeros_(convolution.bias)
     return convolution
