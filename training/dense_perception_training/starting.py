@@ -38,7 +38,8 @@ def start_model(recipe: Recipe) -> nn.Module:
                               f'{error}') from None
         if unknown:
             raise RecipeError(f'model.weights {choice.weights} has what {choice.name} has not: '
-                              f'{", ".join(unknown)}')
+                              f'{", ".join(unknown[:3])}'
+                              + (f' and {len(unknown) - 3} more' if len(unknown) > 3 else ''))
         if missing:
             print(f'not in {choice.weights}, begun anew: {", ".join(missing)}')
     return model
