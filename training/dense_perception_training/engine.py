@@ -21,10 +21,10 @@ from dense_perception.export.weights import save_weights
 from dense_perception.inference.card import ModelCard
 from dense_perception.models import model_entry
 from dense_perception.models.complexity import input_channels
-from dense_perception.models.inputs import InputSpec, normalised, with_mount
 from dense_perception_training import cpu
 from dense_perception_training.ema import averaged_model
 from dense_perception_training.feeding import (
+    network_input,
     open_batches,
     open_mixture,
     to_device,
@@ -41,6 +41,7 @@ from dense_perception_training.starting import (
     learned_state,
     start_model,
 )
+from dense_perception_training.teaching import Teacher, load_teacher
 from dense_perception_training.validation import Validation
 
 CHECKPOINT = 'checkpoint.pt'
@@ -81,6 +82,7 @@ class Trainer:
             raw, make_optimiser(raw, recipe.optimiser, *learned.values()))
         self.criterion = self.criterion.with_learned(
             {name: fabric.setup_module(loss) for name, loss in learned.items()})
+        self.teacher = self._open_teacher(raw)
         self.step = 0
         if (run / CHECKPOINT).exists():
             self._resume()
@@ -94,6 +96,15 @@ class Trainer:
         self.classes = open_mixture(recipe, 0).classes
         self.criterion = Criterion.from_config(balanced_losses(recipe, len(self.classes)))
         self.validation = Validation(recipe) if recipe.validation else None
+
+    def _open_teacher(self, raw: nn.Module) -> Teacher | None:
+        choice = self.recipe.teacher
+        if choice is None:
+            return None
+        if choice.weights is not None:
+            return load_teacher(choice, raw, len(self.classes), self.fabric.device)
+        assert self.ema is not None  # the recipe was checked
+        return Teacher(self.ema.module, self.entry.input, choice)
 
     def fit(self) -> None:
         """Train to the end of the recipe; interrupted, save before leaving."""
@@ -214,6 +225,9 @@ class Trainer:
     def _compute(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The losses of a batch by name, and what is minimised as ``loss``."""
         outputs = self.model(network_input(batch, self.entry.input, self.in_chans))
+        if self.teacher is not None:
+            with self.fabric.autocast():
+                batch = self.teacher(batch)
         return self.criterion(outputs, batch)
 
     def save(self) -> None:
@@ -266,15 +280,6 @@ class Trainer:
 def _one_thread(worker: int) -> None:
     """OpenCV's threads in every worker would compete with the training for the same cores."""
     cv2.setNumThreads(0)
-
-
-def network_input(batch: dict[str, torch.Tensor], spec: InputSpec,
-                  channels: int) -> torch.Tensor:
-    """What the network sees of a batch: normalised RGB, and the mount where it takes one."""
-    x = normalised(batch['image'], spec.mean, spec.std)
-    if channels > 3:
-        x = with_mount(x, batch['intrinsics'], batch['gravity'], batch['known'])
-    return x
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

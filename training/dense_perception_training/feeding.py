@@ -12,6 +12,7 @@ from lightning_fabric.utilities import move_data_to_device
 from torch.utils.data import Dataset
 
 from dense_perception.inference.card import UNLABELLED
+from dense_perception.models.inputs import InputSpec, normalised, with_mount
 from dense_perception_training.batches import Batches
 from dense_perception_training.datasets import DenseDataset, open_dataset
 from dense_perception_training.datasets.mixture import Mixture, Part
@@ -84,3 +85,12 @@ def class_weights(recipe: Recipe, classes: int, power: float) -> tuple[float, ..
 def to_device(batch: Any, device: torch.device) -> Any:
     """The batch on a device: tensors, and dicts and lists of them."""
     return move_data_to_device(batch, device)
+
+
+def network_input(batch: dict[str, torch.Tensor], spec: InputSpec,
+                  channels: int) -> torch.Tensor:
+    """What the network sees of a batch: normalised RGB, and the mount where it takes one."""
+    x = normalised(batch['image'], spec.mean, spec.std)
+    if channels > 3:
+        x = with_mount(x, batch['intrinsics'], batch['gravity'], batch['known'])
+    return x

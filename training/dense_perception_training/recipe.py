@@ -122,13 +122,32 @@ class Detection:
 
 
 @dataclass(frozen=True)
+class TeacherChoice:
+    """Whom the loss ``agreement`` compares with, and in which view, see ``teaching``.
+
+    ``weights``: folder of a trained model; None = the moving average of the run itself. ``flip``:
+    share of the batches that it sees mirrored. ``zoom``: it sees a window of at least this share
+    of the width and of the height. ``exposure``: standard deviation of the logarithm of a further
+    gain. ``angle`` (degrees), ``height``: standard deviations of further errors of the mount.
+    """
+
+    weights: str | None = None
+    flip: float = 0.0
+    zoom: float = 1.0
+    exposure: float = 0.0
+    angle: float = 0.0
+    height: float = 0.0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """See docs/training.md for the meaning of each key.
 
     ``losses`` and ``transforms`` are lists of ``{loss: NAME, ...}`` and
     ``{transform: NAME, ...}``; after the transforms, samples are resized to the stage's size. A
     loss with ``balance: POWER`` weighs classes by (1 / share of the sources' pixels) ** POWER.
-    ``mount``: what models with mount channels are told of it. ``objective``: ``sum`` of the
+    ``mount``: what models with mount channels are told of it. ``teacher``: whom the loss
+    ``agreement`` compares with. ``objective``: ``sum`` of the
     losses, or ``mgda``, which weighs the sources' losses so that none gets worse (Sener and Koltun
     2018; MiDaS and DPT were trained so). ``warmup_steps``: the learning rate rises over them from
     the share ``warmup_from``. ``accumulate``: parts a batch is computed in. ``ema_decay``: 0 = no
@@ -146,6 +165,7 @@ class Recipe:
     single_source: bool = False
     optimiser: Optimiser = field(default_factory=Optimiser)
     mount: MountErrors = field(default_factory=MountErrors)
+    teacher: TeacherChoice | None = None
     classification: Classification | None = None
     detection: Detection | None = None
     objective: str = 'sum'
@@ -219,6 +239,16 @@ class Recipe:
         demand(all(s.rate > 0 for s in self.sources), 'a source of rate 0 or less: leave it out')
         demand(self.accumulate >= 1, 'accumulate must be 1 or more')
         demand(0 <= self.ema_decay < 1, 'ema_decay must be in 0 <= x < 1')
+        demand((self.teacher is None) == all(e.get('loss') != 'agreement' for e in self.losses),
+               'teacher and the loss "agreement" need each other')
+        if self.teacher is not None:
+            demand(self.teacher.weights is not None or self.ema_decay > 0,
+                   'a teacher without weights is the moving average: set ema_decay, or '
+                   'teacher.weights to the folder of a trained model')
+            demand(self.classification is None and self.detection is None,
+                   'a teacher is for depth and masks, not for classifiers and detectors')
+            demand(0 < self.teacher.zoom <= 1, 'teacher.zoom must be in 0 < x <= 1')
+            demand(0 <= self.teacher.flip <= 1, 'teacher.flip must be in 0 <= x <= 1')
         demand(self.objective == 'sum' or self.accumulate == len(self.sources) > 1,
                'objective mgda weighs sources against each other: it needs several, and '
                f'accumulate as many as there are, not {self.accumulate}')

@@ -32,9 +32,10 @@ from dense_perception_training.losses.depth import (
 from dense_perception_training.losses.matting import AlphaGradient, AlphaRegression
 from dense_perception_training.losses.normals import NormalAngle, NormalL2
 from dense_perception_training.losses.segmentation import CrossEntropy, Dice, Focal
+from dense_perception_training.losses.teaching import Agreement
 
-__all__ = ['LOSSES', 'AffineInvariantL1', 'AlphaGradient', 'AlphaRegression', 'ClassCrossEntropy',
-           'Criterion', 'CrossEntropy', 'DeepSupervision', 'DepthRegression', 'Dice',
-           'ExpertAlignment', 'Focal', 'GradientMatching', 'HeightNormalisedLog', 'LogGradient',
-           'Loss', 'LossError', 'NormalAngle', 'NormalL2', 'PixelContrast', 'RelativeSquared',
-           'SILog', 'Term', 'make_loss', 'register_loss']
+__all__ = ['LOSSES', 'AffineInvariantL1', 'Agreement', 'AlphaGradient', 'AlphaRegression',
+           'ClassCrossEntropy', 'Criterion', 'CrossEntropy', 'DeepSupervision', 'DepthRegression',
+           'Dice', 'ExpertAlignment', 'Focal', 'GradientMatching', 'HeightNormalisedLog',
+           'LogGradient', 'Loss', 'LossError', 'NormalAngle', 'NormalL2', 'PixelContrast',
+           'RelativeSquared', 'SILog', 'Term', 'make_loss', 'register_loss']

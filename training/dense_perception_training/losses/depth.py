@@ -55,6 +55,14 @@ def unit_depth(truth: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     return torch.stack(mapped)
 
 
+def require_space(space: str) -> None:
+    """Refuse a space that :func:`in_space` does not know.
+
+    :raises LossError: it does not.
+    """
+    _choose(space, SPACES, 'space')
+
+
 def _choose(value: str, choices: tuple[str, ...], what: str) -> None:
     if value not in choices:
         raise LossError(f'{what} "{value}" is unknown; choose from {", ".join(choices)}')
@@ -155,7 +163,7 @@ class AffineInvariantL1:
     far: float = 80.0
 
     def __post_init__(self) -> None:
-        _choose(self.space, SPACES, 'space')
+        require_space(self.space)
         _choose(self.alignment, ALIGNMENTS, 'alignment')
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
@@ -189,7 +197,7 @@ class GradientMatching:
     far: float = 80.0
 
     def __post_init__(self) -> None:
-        _choose(self.space, SPACES, 'space')
+        require_space(self.space)
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """See the class."""
