@@ -124,6 +124,16 @@ def test_trained_weights_export_and_start_another_run(recipe: Recipe, tmp_path: 
         assert torch.equal(value, started[name]), name
 
 
+def test_starting_from_a_run_with_its_own_seed_is_said(recipe: Recipe, tmp_path: Path, capsys):
+    train(recipe, tmp_path / 'run', 'cpu')
+    assert 'another seed' not in capsys.readouterr().out
+    again = replace(recipe, model=replace(recipe.model, weights=str(tmp_path / 'run')))
+    trainer_of(again, tmp_path / 'same')
+    assert 'was trained with seed 0, too' in capsys.readouterr().out
+    trainer_of(replace(again, seed=1), tmp_path / 'other')
+    assert 'another seed' not in capsys.readouterr().out
+
+
 def test_a_run_starts_from_weights_of_a_smaller_model_but_not_of_a_larger(
         recipe: Recipe, tmp_path: Path, capsys):
     plain = replace(recipe, model=replace(recipe.model, options={'blend': 0}))

@@ -18,6 +18,8 @@ _HERE = Path(__file__).resolve().parent
 CONFIGS = next(p for p in (_HERE / 'configs', _HERE.parent / 'configs') if p.is_dir())
 """The recipes that come with the package; named without their folder and ``.yaml``."""
 
+KEPT = 'recipe.yaml'
+"""File of a run folder that holds the run's recipe, complete."""
 DECAYS = ('cosine', 'poly', 'constant')
 OPTIMISERS = ('adamw', 'adam', 'sgd', 'muon')
 OBJECTIVES = ('sum', 'mgda')

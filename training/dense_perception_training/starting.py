@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import FSDPStrategy
 from torch import nn
@@ -16,7 +17,7 @@ from torch import nn
 from dense_perception.export.weights import load_weights
 from dense_perception.models import create_model
 from dense_perception_training.feeding import class_weights
-from dense_perception_training.recipe import Recipe, RecipeError
+from dense_perception_training.recipe import KEPT, Recipe, RecipeError
 
 
 def start_model(recipe: Recipe) -> nn.Module:
@@ -42,7 +43,16 @@ def start_model(recipe: Recipe) -> nn.Module:
                               + (f' and {len(unknown) - 3} more' if len(unknown) > 3 else ''))
         if missing:
             print(f'not in {choice.weights}, begun anew: {", ".join(missing)}')
+        _warn_of_same_samples(recipe, Path(choice.weights))
     return model
+
+
+def _warn_of_same_samples(recipe: Recipe, weights: Path) -> None:
+    kept = weights / KEPT
+    if kept.is_file() and yaml.safe_load(kept.read_text()).get('seed') == recipe.seed:
+        print(f'{weights} was trained with seed {recipe.seed}, too: samples are drawn by seed and '
+              'step, so this run begins with the same ones, cropped and mirrored alike; set '
+              'another seed')
 
 
 def balanced_losses(recipe: Recipe, classes: int) -> list[dict[str, Any]]:

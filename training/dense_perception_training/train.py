@@ -24,12 +24,11 @@ from dense_perception_training.detecting import DetectorTrainer
 from dense_perception_training.engine import NotANumberError, Trainer
 from dense_perception_training.loading import measure_loading
 from dense_perception_training.losses import LossError
-from dense_perception_training.recipe import Recipe, RecipeError, find_recipe
+from dense_perception_training.recipe import KEPT, Recipe, RecipeError, find_recipe
 from dense_perception_training.runlog import draw_curves
 from dense_perception_training.starting import make_fabric
 from dense_perception_training.transforms import TransformError
 
-RECIPE = 'recipe.yaml'
 _TRAINERS: dict[str, type[Trainer]] = {'classification': ClassifierTrainer,
                                        'detection': DetectorTrainer}
 _MAY_CHANGE = ('save_every', 'validate_every', 'validation', 'validation_frames')
@@ -42,7 +41,7 @@ def keep_recipe(recipe: Recipe, run: Path) -> None:
     """
     run.mkdir(parents=True, exist_ok=True)
     now = yaml.safe_load(OmegaConf.to_yaml(OmegaConf.structured(recipe)))
-    path = run / RECIPE
+    path = run / KEPT
     if path.exists() and (run / 'checkpoint.pt').exists():
         before = yaml.safe_load(path.read_text())
         different = sorted(k for k in {*now, *before}
