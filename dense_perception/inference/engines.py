@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -13,7 +14,7 @@ from dense_perception.inference.predictor import Predictor
 
 
 class Engines:
-    """Gives predictors; those of one model, backend and thread count share what is loaded.
+    """Gives predictors; those of one model, backend and options share what is loaded.
 
     It is given up with the last of them. Safe to use from any thread. Sharing predictors must
     not predict at the same time, as not every runtime allows that; ``batches.run_together`` does.
@@ -26,14 +27,17 @@ class Engines:
         self._lock = threading.Lock()
         self._loaded: WeakValueDictionary[tuple[object, ...], Ladder] = WeakValueDictionary()
 
-    def predictor(self, model: str | Path, backend: str, threads: int, precision: str,
+    def predictor(self, model: str | Path, backend: str, options: BackendOptions,
                   say: Callable[[str], None]) -> Predictor:
-        """See :class:`Predictor` for parameters and errors; ``say`` is that of the first."""
+        """See :class:`Predictor` for parameters and errors; ``say`` is that of the first.
+
+        :param options: with the batch sizes of these engines in place of its own.
+        """
         opened = ModelFile.open(model)
-        key = opened.path, opened.sha256, backend, threads, precision
+        options = replace(options, batch=self.batch, cpu_batch=self._cpu_batch)
+        key = opened.path, opened.sha256, backend, options
         with self._lock:  # of two that ask for the same, the second waits for the first
             loaded = self._loaded.get(key)
             if loaded is None:
-                options = BackendOptions(threads, precision, self.batch, self._cpu_batch)
                 loaded = self._loaded[key] = Ladder(opened, backend, options, say)
             return Predictor.on(opened, loaded)

@@ -9,7 +9,13 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.task import Future
 from std_srvs.srv import SetBool
 
-from dense_perception.inference.backends import BACKENDS, PRECISIONS, Backend, BackendError
+from dense_perception.inference.backends import (
+    BACKENDS,
+    PRECISIONS,
+    Backend,
+    BackendError,
+    BackendOptions,
+)
 from dense_perception.inference.batches import Frame
 from dense_perception.inference.engines import Engines
 from dense_perception.inference.model_file import ModelFileError
@@ -37,6 +43,8 @@ PARAMETERS = (
                 choices=PRECISIONS),
     Declaration('threads', 0, 'CPU threads of the backend; 0 = one per core this process may use.',
                 minimum=0, maximum=1024),
+    Declaration('spin_us', 0, 'Microseconds for which threads of onnxruntime-cpu stay awake when '
+                'they have nothing to do within an inference.', minimum=0, maximum=10000),
     Declaration('input_transport', 'raw', 'raw subscribes to image, compressed to '
                 'image/compressed (JPEG or PNG).', choices=('raw', 'compressed')),
     *camera.PARAMETERS,
@@ -46,6 +54,7 @@ PARAMETERS = (
     *cloud_settings.PARAMETERS,
     *metres.PARAMETERS)
 
+_BACKEND_OPTIONS = ('threads', 'spin_us', 'precision')  # parameters, under the same names
 _CAUSE = 'configure'
 
 
@@ -127,7 +136,8 @@ class PerceptionNode:
     def _load(self, model: str, backend: str) -> Predictor:
         try:
             predictor = self._engines.predictor(
-                model, backend, self._parameters['threads'], self._parameters['precision'],
+                model, backend,
+                BackendOptions(**{name: self._parameters[name] for name in _BACKEND_OPTIONS}),
                 self.node.get_logger().info)
         except (ModelFileError, BackendError) as error:
             raise FatalError(str(error)) from None

@@ -22,6 +22,8 @@ from dense_perception.inference.backends import (
     Ladder,
     open_backend,
 )
+from dense_perception.inference.backends.onnxruntime import session_options
+from dense_perception.inference.engines import Engines
 from dense_perception.inference.model_file import ModelFile
 from dense_perception.inference.predictor import Predictor
 from dense_perception.sources.opening import DEMO_CLIP, open_source
@@ -91,6 +93,30 @@ def test_backends_agree_on_flat_ground_and_random_colours(backend, plane_model: 
     rng = np.random.default_rng(5)
     images = [rng.integers(0, 256, (64, 80, 3), np.uint8) for _ in range(2)]
     agree(plane_model, *backend(plane_model), images)
+
+
+def test_threads_that_stay_awake_compute_the_same(plane_model: Path):
+    images = [np.random.default_rng(5).integers(0, 256, (64, 80, 3), np.uint8)]
+    awake = Engines().predictor(plane_model, 'onnxruntime-cpu', BackendOptions(2, spin_us=200),
+                                print)
+    asleep = open_backend('onnxruntime-cpu', ModelFile.open(plane_model), BackendOptions(2))
+    for a, b in zip(predictions(plane_model, awake.engine, images),
+                    predictions(plane_model, asleep, images)):
+        assert np.array_equal(a.depth, b.depth, equal_nan=True)
+    entry = 'session.intra_op.{}'.format
+    told = session_options(BackendOptions(spin_us=200)).get_session_config_entry
+    assert (told(entry('allow_spinning')), told(entry('spin_duration_us'))) == ('1', '200')
+    assert told('session.force_spinning_stop') == '1'
+    assert session_options(BackendOptions()).get_session_config_entry(
+        entry('allow_spinning')) == '0'
+
+
+def test_engines_are_shared_by_who_wants_the_same(plane_model: Path):
+    engines = Engines(cpu_batch=2)
+    first, same, other = (
+        engines.predictor(plane_model, 'onnxruntime-cpu', BackendOptions(1, spin_us=us), print)
+        for us in (0, 0, 200))
+    assert first.engine is same.engine and first.engine is not other.engine
 
 
 def test_what_a_backend_returned_stays_as_it_was(backend, plane_model: Path):

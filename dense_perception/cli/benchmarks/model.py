@@ -23,6 +23,7 @@ from dense_perception.inference.backends.onnxruntime import OnnxRuntimeBackend, 
 from dense_perception.inference.model_file import ModelFile, ModelFileError
 
 _SHIPPED = 'as shipped'
+_SPIN_US = 200
 
 
 def _setting(name: str, value: object) -> Callable[[ort.SessionOptions], object]:
@@ -65,6 +66,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     rivals = {_SHIPPED: lambda: shipped.run(inputs)} | {
         name: (lambda session=session: session.run(None, inputs))
         for name, session in sessions.items()}
+    awake = OnnxRuntimeBackend(model, BackendOptions(spin_us=_SPIN_US))
+    rivals[f'spin_us {_SPIN_US}'] = lambda: awake.run(inputs)
     backends, skipped = _backends(model)
     rivals |= {name: (lambda backend=backend: backend.run(inputs))
                for name, backend in backends.items()}

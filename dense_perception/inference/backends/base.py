@@ -69,14 +69,17 @@ class BackendOptions:
     """How a model is to be run.
 
     ``threads``: CPU threads for backends that compute on the CPU; 0 = one for each core of this
-    process. ``precision``: one of :data:`PRECISIONS`; backends that have no use for a lower one
-    compute in fp32. ``batch``: how many images, such as those of several cameras, a GPU is to
+    process. ``spin_us``: microseconds for which ONNX Runtime's threads on a CPU stay awake when
+    they have nothing to do within an inference (docs/backends.md); 0 = they sleep at once.
+    ``precision``: one of :data:`PRECISIONS`; backends that have no use for a lower one compute in
+    fp32. ``batch``: how many images, such as those of several cameras, a GPU is to
     take at once; ``cpu_batch``: the same for ONNX Runtime on a CPU, which gains nothing by it
     (docs/backends.md).
     """
 
     threads: int = 0
     precision: str = 'fp32'
+    spin_us: int = 0
     batch: int = 1
     cpu_batch: int = 1
 

@@ -75,6 +75,12 @@ def session_options(options: BackendOptions) -> ort.SessionOptions:
     session = ort.SessionOptions()
     session.intra_op_num_threads = options.cpu_threads
     session.inter_op_num_threads = 1
-    # Spinning threads would take the cores that image transport needs between two frames.
-    session.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    entries = {'session.intra_op.allow_spinning': int(options.spin_us > 0)}
+    if options.spin_us:
+        # ONNX Runtime before 1.26 does not know the first, and spins to the end of the inference;
+        # the second ends it there, because image transport needs the cores between two frames.
+        entries |= {'session.intra_op.spin_duration_us': options.spin_us,
+                    'session.force_spinning_stop': 1}
+    for name, value in entries.items():
+        session.add_session_config_entry(name, str(value))
     return session
