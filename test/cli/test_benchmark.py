@@ -52,7 +52,8 @@ def test_cloud_model_and_rectification_benchmarks_report_every_rival(tmp_path: P
     assert {'all clouds', 'publish xyzrgb+label'} <= set(cloud['steps'])
     assert 'quality' not in cloud
     model = benchmark('model', '--rounds', 1, '--model', write_plane_model(tmp_path / 'p.onnx'))
-    assert model['model'] == 'plane' and len(model['results']) + len(model['skipped']) == 9 + 7
+    assert model['model'] == 'plane' and len(model['results']) + len(model['skipped']) == 10 + 7
+    assert 'spin_us 200' in model['results']
     assert all(row['cpu_ms'] > 0 for row in model['results'].values())
     lens = benchmark('rectification', '--rounds', 1, '--size', '64x48', '--network-size', '32x24')
     assert {'dense_perception', 'cv2.undistort of every frame, then resize'} <= set(
