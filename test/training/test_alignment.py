@@ -10,12 +10,11 @@ import pytest
 torch = pytest.importorskip('torch', reason='training needs torch')
 pytest.importorskip('diffusers', reason='D3-Predictor is built on diffusers')
 
-from dense_perception_training.engine import Trainer  # noqa: E402
 from dense_perception_training.losses import Criterion, LossError  # noqa: E402
 from dense_perception_training.recipe import ModelChoice, Recipe, RecipeError, Stage  # noqa: E402
-from dense_perception_training.starting import make_fabric  # noqa: E402
 from dense_perception_training.train import train  # noqa: E402
 from helpers.tiny_d3 import SHALLOW  # noqa: E402
+from helpers.trainer import trainer_of  # noqa: E402
 
 from dense_perception.export.weights import load_weights  # noqa: E402
 from dense_perception.models import create_model  # noqa: E402
@@ -39,13 +38,6 @@ def tiny(recipe: Recipe) -> Recipe:
     return replace(recipe, model=ModelChoice('d3_tiny_depth', OPTIONS), losses=LOSSES,
                    stages=[Stage(64, 64, 2, 3, 1e-3)], transforms=[], ema_decay=0.0,
                    warmup_steps=0, save_every=2)
-
-
-def trainer_of(recipe: Recipe, run: Path) -> Trainer:
-    run.mkdir(exist_ok=True)
-    fabric = make_fabric('cpu', 1, 1, recipe, sharded=False)
-    fabric.launch()
-    return Trainer(recipe, run, fabric)
 
 
 def test_a_resumed_run_ends_at_the_same_weights_and_heads(tiny: Recipe, tmp_path: Path):

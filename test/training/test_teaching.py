@@ -12,7 +12,6 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='training needs torch')
 
-from dense_perception_training.engine import Trainer  # noqa: E402
 from dense_perception_training.feeding import open_batches  # noqa: E402
 from dense_perception_training.losses import Agreement, LossError  # noqa: E402
 from dense_perception_training.recipe import (  # noqa: E402
@@ -21,9 +20,9 @@ from dense_perception_training.recipe import (  # noqa: E402
     Source,
     TeacherChoice,
 )
-from dense_perception_training.starting import make_fabric  # noqa: E402
 from dense_perception_training.teaching import Teacher  # noqa: E402
 from dense_perception_training.train import train  # noqa: E402
+from helpers.trainer import trainer_of  # noqa: E402
 from torch import nn  # noqa: E402
 
 from dense_perception.export.cards import card_for  # noqa: E402
@@ -168,13 +167,6 @@ def test_agreement_is_nothing_where_the_teacher_did_not_look_and_0_for_its_own_w
 
 
 AGREEMENT = [{'loss': 'agreement', 'weight': 1.0}]
-
-
-def trainer_of(recipe: Recipe, run: Path) -> Trainer:
-    run.mkdir(exist_ok=True)
-    fabric = make_fabric('cpu', 1, 1, recipe, sharded=False)
-    fabric.launch()
-    return Trainer(recipe, run, fabric)
 
 
 def test_a_model_learns_what_its_teacher_says(recipe: Recipe, tmp_path: Path):

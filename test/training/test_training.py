@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='training needs torch')
 
-from dense_perception_training.engine import NotANumberError, Trainer  # noqa: E402
+from dense_perception_training.engine import NotANumberError  # noqa: E402
 from dense_perception_training.feeding import class_weights, open_batches  # noqa: E402
 from dense_perception_training.mgda import gram_of, min_norm_weights  # noqa: E402
 from dense_perception_training.optimiser import (  # noqa: E402
@@ -27,6 +27,7 @@ from dense_perception_training.shards import ShardError, list_shards, write_shar
 from dense_perception_training.starting import make_fabric  # noqa: E402
 from dense_perception_training.train import keep_recipe, main, train  # noqa: E402
 from helpers.ground import ground_frame  # noqa: E402
+from helpers.trainer import trainer_of  # noqa: E402
 from torch import nn  # noqa: E402
 
 from dense_perception.export.onnx_export import export_model  # noqa: E402
@@ -38,13 +39,6 @@ from dense_perception.world.classes import GROUND, SKY  # noqa: E402
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
-
-
-def trainer_of(recipe: Recipe, run: Path) -> Trainer:
-    run.mkdir(exist_ok=True)
-    fabric = make_fabric('cpu', 1, 1, recipe, sharded=False)
-    fabric.launch()
-    return Trainer(recipe, run, fabric)
 
 
 class Killed(Exception):
