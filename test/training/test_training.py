@@ -125,6 +125,8 @@ def test_starting_from_a_run_with_its_own_seed_is_said(recipe: Recipe, tmp_path:
     trainer_of(again, tmp_path / 'same')
     assert 'was trained with seed 0, too' in capsys.readouterr().out
     trainer_of(replace(again, seed=1), tmp_path / 'other')
+    (tmp_path / 'run' / 'recipe.yaml').write_text('}')
+    trainer_of(again, tmp_path / 'unreadable')
     assert 'another seed' not in capsys.readouterr().out
 
 

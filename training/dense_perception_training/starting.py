@@ -48,11 +48,14 @@ def start_model(recipe: Recipe) -> nn.Module:
 
 
 def _warn_of_same_samples(recipe: Recipe, weights: Path) -> None:
-    kept = weights / KEPT
-    if kept.is_file() and yaml.safe_load(kept.read_text()).get('seed') == recipe.seed:
+    try:
+        kept = yaml.safe_load((weights / KEPT).read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return  # weights that no run of ours made; a note must not stop this one
+    if isinstance(kept, dict) and kept.get('seed') == recipe.seed:
         print(f'{weights} was trained with seed {recipe.seed}, too: samples are drawn by seed and '
-              'step, so this run begins with the same ones, cropped and mirrored alike; set '
-              'another seed')
+              'step, so of the same data this run begins with the same samples, cropped and '
+              'mirrored alike; set another seed')
 
 
 def balanced_losses(recipe: Recipe, classes: int) -> list[dict[str, Any]]:
