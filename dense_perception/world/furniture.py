@@ -23,7 +23,7 @@ from dense_perception.world.parts import (
 from dense_perception.world.shapes import Mesh, box, ellipsoid, lathe, tube
 
 
-def _look(rng: np.random.Generator, wooden: float = 0.65) -> tuple[str, Colour]:
+def look_of(rng: np.random.Generator, wooden: float = 0.65) -> tuple[str, Colour]:
     """Material of a piece: wood, or painted."""
     if rng.random() < wooden:
         return 'wood', wood_tint(rng)
@@ -48,31 +48,36 @@ def table(rng: np.random.Generator, full: bool = False) -> Parts:
     lx, ly = rng.uniform(0.3, 0.5), rng.uniform(0.4, 1.0)
     height = rng.choice([rng.uniform(0.4, 0.5), rng.uniform(0.68, 0.78), rng.uniform(0.68, 0.78),
                          rng.uniform(0.85, 1.05)])
-    look, thick = _look(rng, 0.75), rng.uniform(0.012, 0.03)
+    look, thick = look_of(rng, 0.75), rng.uniform(0.012, 0.03)
     round_top = rng.random() < 0.2
+    parts = bare_table(rng, lx, ly, height, look, thick, round_top)
     if round_top:
-        parts = [Part(lathe([(ly, 0), (ly, 2 * thick)], (0, 0, height - 2 * thick), 16), *look),
-                 Part(lathe([(.3, 0), (.05, .05), (.04, height)]), 'plain', tint(rng, .1))]
         lx = ly = 0.65 * ly
-    else:
-        parts = [Part(box((lx, ly, thick), (0, 0, height - thick)), *look)]
-        if rng.random() < 0.3:
-            parts += [Part(box((0.9 * lx, 0.015, height / 2), (0, s * (ly - .05), height / 2)),
-                           *look) for s in (-1, 1)]
-            parts.append(Part(box((.01, ly, .2), (-.7 * lx, 0, height - .25)), *look))
-        else:
-            legs = look if rng.random() < 0.5 else ('plain', one_of(rng, (STEEL, BLACK, WHITE)))
-            parts += [Part(m, *legs) for m in _legs(rng, lx, ly, height - thick)]
     if full or rng.random() < 0.75:
         makers = clutter.DESK if height > 0.6 else clutter.SMALL
         parts += clutter.strewn(rng, makers, int(rng.integers(1, 9)) + 5 * full, (lx, ly), height)
     return parts
 
 
+def bare_table(rng: np.random.Generator, lx: float, ly: float, height: float,
+               look: tuple[str, Colour], thick: float, round_top: bool) -> Parts:
+    """Top and what it stands on: half sizes ``lx``, ``ly``; a round one has the radius ``ly``."""
+    if round_top:
+        return [Part(lathe([(ly, 0), (ly, 2 * thick)], (0, 0, height - 2 * thick), 16), *look),
+                Part(lathe([(.3, 0), (.05, .05), (.04, height)]), 'plain', tint(rng, .1))]
+    parts = [Part(box((lx, ly, thick), (0, 0, height - thick)), *look)]
+    if rng.random() < 0.3:
+        parts += [Part(box((0.9 * lx, 0.015, height / 2), (0, s * (ly - .05), height / 2)),
+                       *look) for s in (-1, 1)]
+        return [*parts, Part(box((.01, ly, .2), (-.7 * lx, 0, height - .25)), *look)]
+    legs = look if rng.random() < 0.5 else ('plain', one_of(rng, (STEEL, BLACK, WHITE)))
+    return parts + [Part(m, *legs) for m in _legs(rng, lx, ly, height - thick)]
+
+
 def workplace(rng: np.random.Generator) -> Parts:
     """Desk with screens, keyboard, lamp and a chair in front of it."""
     lx, ly, height = rng.uniform(.35, .45), rng.uniform(.6, .9), rng.uniform(.7, .76)
-    look = _look(rng, 0.6)
+    look = look_of(rng, 0.6)
     parts = [Part(box((lx, ly, .014), (0, 0, height - .014)), *look)]
     parts += [Part(m, 'plain', one_of(rng, (STEEL, BLACK, WHITE)))
               for m in _legs(rng, lx, ly, height - .02)]
@@ -92,7 +97,7 @@ def workplace(rng: np.random.Generator) -> Parts:
 
 def chair(rng: np.random.Generator) -> Parts:
     """Chair or armchair with a slatted, solid or padded back."""
-    seat, half, look = rng.uniform(.42, .5), rng.uniform(.19, .24), _look(rng, .6)
+    seat, half, look = rng.uniform(.42, .5), rng.uniform(.19, .24), look_of(rng, .6)
     cloth = ('fabric', tint(rng, .35)) if rng.random() < .5 else look
     cushion = ellipsoid((half, half, .035), (0, 0, seat - .02), 8, 4, 5)
     back = rng.uniform(.3, .55)
@@ -152,7 +157,7 @@ def sofa(rng: np.random.Generator) -> Parts:
 
 def bed(rng: np.random.Generator) -> Parts:
     """Bed with a mattress, duvet and pillows."""
-    width, look = rng.uniform(.45, .9), _look(rng)
+    width, look = rng.uniform(.45, .9), look_of(rng)
     parts = [Part(box((1.02, width, .15), (0, 0, .17)), *look),
              Part(box((.03, width, rng.uniform(.35, .55)), (-1.03, 0, .5)), *look),
              Part(ellipsoid((1.0, width - .02, .13), (0, 0, .42), 12, 4, 8), 'fabric',
@@ -168,7 +173,7 @@ def shelf(rng: np.random.Generator) -> Parts:
     """Open shelf or bookcase, filled."""
     depth, width = rng.uniform(.13, .25), rng.uniform(.35, .9)
     height, levels = rng.uniform(.8, 2.2), int(rng.integers(2, 6))
-    look = _look(rng)
+    look = look_of(rng)
     parts = [Part(box((depth, .012, height / 2), (0, s * width, height / 2)), *look)
              for s in (-1, 1)]
     if rng.random() < .6:
@@ -193,7 +198,7 @@ def cabinet(rng: np.random.Generator) -> Parts:
     """Cupboard, wardrobe, fridge or machine, with doors and handles."""
     half = np.array([rng.uniform(.18, .35), rng.uniform(.25, .7),
                      one_of(rng, (rng.uniform(.35, .5), rng.uniform(.8, 1.05)))])
-    look = _look(rng, .5)
+    look = look_of(rng, .5)
     parts = [Part(box(half, (0, 0, half[2])), *look)]
     columns, rows = int(rng.integers(1, 4)), int(rng.integers(1, 3))
     for i in range(columns):
@@ -214,7 +219,7 @@ def drawers(rng: np.random.Generator, height: float | None = None) -> Parts:
     """Chest of drawers."""
     tall = height or rng.uniform(.45, 1.2)
     half, look = (rng.uniform(.2, .25), rng.uniform(.2, .5) if height is None else .2, tall / 2), \
-        _look(rng)
+        look_of(rng)
     rows = max(2, round(tall / .25))
     parts = [Part(box(half, (0, 0, half[2])), *look)]
     for row in range(rows):

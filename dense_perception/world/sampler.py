@@ -15,15 +15,18 @@ from dense_perception.world.scene import Scene, make_scene
 
 _SPLIT_ID = {'train': 0, 'held_out': 1}
 _TRIES = 60
+_HELD = {'tabletop': 0.7, 'dining': 0.7}  # share of the cameras that are held in a hand
 
 
 def sample_frames(seed: int, split: str, views: int, renderer: Renderer, width: int,
-                  height: int) -> Iterator[WorldFrame]:
+                  height: int, kind: str | None = None) -> Iterator[WorldFrame]:
     """Frames of one random scene seen by ``views`` random cameras.
 
     :param seed: number of the scene within its split; the same arguments give the same frames.
+    :param kind: see :func:`~dense_perception.world.scene.make_scene`.
+    :raises ValueError: the kind or the split is unknown.
     """
-    scene = make_scene([seed, _SPLIT_ID[split]], split)
+    scene = make_scene([seed, _SPLIT_ID[split]], split, kind)
     renderer.load(scene)
     rng = np.random.default_rng([seed, _SPLIT_ID[split], 1])
     for _ in range(views):
@@ -54,11 +57,11 @@ def random_intrinsics(width: int, height: int, rng: np.random.Generator) -> Intr
 def random_view(scene: Scene, rng: np.random.Generator) -> View:
     """A camera in free space, mostly turned towards something to see.
 
-    Two thirds are robots' cameras: 0.15-2 m high, looking from 10 degrees up to 35 down, rolled by
-    a degree or two. The others are held in a hand: 0.9-1.75 m high, aimed at things and people,
-    up to 40 degrees down, rolled by several degrees.
+    Two thirds (fewer at tables and in dining rooms) are robots' cameras: 0.15-2 m high, looking
+    from 10 degrees up to 35 down, rolled by a degree or two. The others are held in a hand:
+    0.9-1.75 m high, aimed at things and people, up to 40 degrees down, rolled by several degrees.
     """
-    held = rng.random() < (0.7 if scene.kind == 'tabletop' else 0.33)
+    held = rng.random() < _HELD.get(scene.kind, 0.33)
     target = _target(scene, rng)
     x, y = _place(scene, target, rng)
     z = rng.uniform(0.9, 1.75) if held else rng.uniform(0.15, 2.0)

@@ -18,8 +18,10 @@ from dense_perception_training.transforms import (
     Exposure,
     Flip,
     KbCrop,
+    Noise,
     NyuCrop,
     Photometric,
+    RandomConvolution,
     RandomCrop,
     RandomScale,
     Resize,
@@ -222,7 +224,8 @@ def test_resize_keeps_the_aspect_ratio_by_rule():
 
 
 @pytest.mark.parametrize('transform', [Colour(share=1), Photometric(), Exposure(),
-                                       RobotCamera(share=1)])
+                                       RobotCamera(share=1), Noise(share=1),
+                                       RandomConvolution(share=1)])
 def test_colours_change_the_image_alone_and_follow_from_the_seed(transform):
     sample = replace(plane(), image=np.random.default_rng(0).integers(
         0, 256, (120, 160, 3), dtype=np.uint8))
@@ -252,6 +255,39 @@ def test_hue_turns_and_saturation_fades():
     turned = Photometric(0, (1, 1), (1, 1), 60)
     colours = [turned(Sample(red, 'x'), generator(i)).image[0, 0] for i in range(20)]
     assert any(c[1] > 60 or c[2] > 60 for c in colours)
+
+
+def test_noise_has_the_deviation_that_was_asked_for():
+    image = np.full((200, 200, 3), 128, np.uint8)
+    noisy = Noise(deviation=(12, 12), share=1)(Sample(image, 'x'), generator(0)).image
+    assert np.std(noisy.astype(float), axis=(0, 1)) == pytest.approx(12, rel=0.03)
+    assert noisy.mean() == pytest.approx(128, abs=0.3)
+    assert abs(np.corrcoef(noisy[..., 0].ravel(), noisy[..., 1].ravel())[0, 1]) < 0.03
+    drawn = [Noise((2, 32), 1)(Sample(image, 'x'), generator(i)).image.std() for i in range(40)]
+    assert min(drawn) > 1.8 and max(drawn) < 33 and 5 < np.median(drawn) < 13
+
+
+@pytest.mark.parametrize('size', [1, 3, 5, 7])
+def test_random_convolutions_leave_edges_where_they_are(size: int):
+    image = np.full((40, 60, 3), (60, 90, 110), np.uint8)
+    image[:, 25:] = (150, 120, 200)
+    sample, reach = Sample(image, 'x'), size // 2
+    assert (RandomConvolution((size,), 0.0)(sample, generator(0)).image == image).all()
+    changed = 0
+    for seed in range(12):
+        other = RandomConvolution((size,), 1.0)(sample, generator(seed)).image.astype(int)
+        assert (other == other[:1]).all()  # nothing was there from row to row, nothing is now
+        for side in (other[0, :25 - reach], other[0, 25 + reach:]):
+            assert (side == side[:1]).all()
+        changed += (abs(other[0, [0, -1]] - image[0, [0, -1]]).max() > 15)
+        assert other.mean() == pytest.approx(image.mean(), abs=8)  # no other exposure
+    assert changed > 6
+
+
+def test_random_convolutions_of_a_picture_of_nothing_are_that_picture():
+    image = np.full((9, 9, 3), 77, np.uint8)
+    for seed in range(4):
+        assert (RandomConvolution(share=1)(Sample(image, 'x'), generator(seed)).image == 77).all()
 
 
 def test_recipes_name_transforms():

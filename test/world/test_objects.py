@@ -7,21 +7,31 @@ import pytest
 
 pytest.importorskip('mujoco', reason='the procedural world needs mujoco')
 
-from dense_perception.world import clutter, furniture, goods, nature, people, poles, vehicles
+from dense_perception.world import (
+    clutter,
+    dining,
+    furniture,
+    goods,
+    nature,
+    people,
+    poles,
+    vehicles,
+)
 from dense_perception.world.classes import FURNITURE, GROUND, PERSON, POLE, VEHICLE
 from dense_perception.world.outdoors import Terrain
 from dense_perception.world.parts import extent
 from dense_perception.world.shapes import box, ellipsoid, lathe, loft, terrain, tube
 from dense_perception.world.stairs import ramp, stairs
 
-MAKERS = sorted({*clutter.DESK, *furniture.HOME, *furniture.OFFICE, furniture.radiator,
+MAKERS = sorted({*clutter.DESK, *dining.TABLEWARE, *dining.SITTING, dining.dining_set,
+                 *furniture.HOME, *furniture.OFFICE, furniture.radiator,
                  *goods.STORAGE, *goods.STREET, *poles.OUTDOOR, poles.pillar, nature.plant,
                  nature.tree, nature.bush, nature.rock, nature.tuft, vehicles.car, vehicles.van,
                  vehicles.forklift, vehicles.carrier, vehicles.bicycle, people.person,
                  people.group}, key=lambda maker: (maker.__module__, maker.__name__))
 OWN = {'people': PERSON, 'poles': POLE, 'vehicles': VEHICLE}
-LARGEST = {'clutter': 1.0, 'furniture': 3.0, 'goods': 4.5, 'nature': 10.0, 'people': 3.0,
-           'poles': 8.5, 'vehicles': 7.5}
+LARGEST = {'clutter': 1.0, 'dining': 3.8, 'furniture': 3.0, 'goods': 4.5, 'nature': 10.0,
+           'people': 3.0, 'poles': 8.5, 'vehicles': 7.5}
 
 
 def inside_out(mesh) -> float:
@@ -54,6 +64,29 @@ def test_makers(maker):
             assert np.isfinite(mesh.normals).all() and np.isfinite(mesh.uv).all()
             assert mesh.faces.max() < len(mesh.vertices)
             assert inside_out(mesh) < 0.1  # lumps keep the normals that they had when round
+
+
+@pytest.mark.parametrize('rows', [1, 3])
+def test_seats_are_at_the_edges_of_the_table_and_face_it(rows):
+    places = np.array(dining.seats(0.4, 0.9, rows))
+    assert len(places) == len(np.unique(places, axis=0)) == 2 * rows + 2
+    at_edge = np.isclose(abs(places[:, :2]), (0.4, 0.9))
+    assert at_edge.any(axis=1).all() and (abs(places[:, :2]) <= (0.4, 0.9)).all()
+    for (x, y, yaw), (on_side, _) in zip(places, at_edge, strict=True):
+        ahead = np.cos(yaw), np.sin(yaw)
+        assert ahead == pytest.approx((-np.sign(x), 0) if on_side else (0, -np.sign(y)))
+
+
+def test_dining_sets_have_chairs_that_are_higher_than_the_table():
+    tops = [extent(dining.dining_set(np.random.default_rng(seed)))[1, 2] for seed in range(20)]
+    assert 0.8 < np.median(tops) < 1.2
+
+
+def test_rugs_are_ground():
+    for seed in range(5):
+        low, high = extent(dining.rug(np.random.default_rng(seed)))
+        assert low[2] == 0 and 0.003 < high[2] < 0.02
+        assert {p.label for p in dining.rug(np.random.default_rng(seed))} == {GROUND}
 
 
 @pytest.mark.parametrize('pose', people.POSES)

@@ -119,6 +119,20 @@ def test_frames_can_be_made_again_in_any_order(renderer):
         assert (a.image != c.image).any()
 
 
+def test_kinds_come_in_the_order_in_which_the_shipped_frames_were_drawn():
+    # Another mixture would give other frames than those that the model card was measured on.
+    kinds = [make_scene([seed, 1], 'held_out').kind for seed in range(8)]
+    assert kinds == ['yard', 'tabletop', 'yard', 'office', 'trail', 'street', 'hall', 'street']
+
+
+def test_scenes_of_one_kind_alone(renderer):
+    named = next(sample_frames(3, 'train', 1, renderer, CAMERA.width, CAMERA.height, 'dining'))
+    drawn = next(sample_frames(3, 'train', 1, renderer, CAMERA.width, CAMERA.height))
+    assert (named.image != drawn.image).any()
+    with pytest.raises(ValueError, match='unknown kind of scene "diner"; choose from room, '):
+        next(sample_frames(3, 'train', 1, renderer, CAMERA.width, CAMERA.height, 'diner'))
+
+
 def test_scenes_show_every_class(renderer):
     seen = np.zeros(len(CLASSES), bool)
     for seed in range(12):

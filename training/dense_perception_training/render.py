@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dense_perception import __version__
+from dense_perception.world.scene import KINDS
 from dense_perception_training.shards import write_shard
 
 
@@ -26,11 +27,13 @@ class Job:
     views: int
     width: int
     height: int
+    kind: str | None = None
 
     @property
     def folder(self) -> Path:
         """Where the shard lands."""
-        return Path(self.out) / f'{self.split}_{self.first_scene:06d}'
+        name = '_'.join(filter(None, (self.split, self.kind, f'{self.first_scene:06d}')))
+        return Path(self.out) / name
 
 
 def render_shard(job: Job) -> int:
@@ -43,7 +46,8 @@ def render_shard(job: Job) -> int:
 
     def frames() -> Iterator[WorldFrame]:
         for scene in range(job.first_scene, job.first_scene + job.scenes):
-            yield from sample_frames(scene, job.split, job.views, renderer, job.width, job.height)
+            yield from sample_frames(scene, job.split, job.views, renderer, job.width, job.height,
+                                     job.kind)
 
     try:
         return write_shard(job.folder, frames(), {'version': __version__, **asdict(job)})
@@ -57,6 +61,8 @@ def main() -> None:
     parser.add_argument('--out', required=True, help='folder for the shards')
     parser.add_argument('--split', choices=('train', 'held_out'), default='train',
                         help='texture bank and scene numbers; they share nothing')
+    parser.add_argument('--kind', choices=KINDS, help='scenes of this kind alone (default: all '
+                        'kinds but dining, in their usual shares)')
     parser.add_argument('--scenes', type=int, default=2000, help='number of scenes')
     parser.add_argument('--first-scene', type=int, default=0)
     parser.add_argument('--views', type=int, default=6, help='frames of each scene')
@@ -69,7 +75,7 @@ def main() -> None:
     os.environ.setdefault('LP_NUM_THREADS', '0')
     jobs = [Job(args.out, args.split, first,
                 min(args.scenes_per_shard, args.first_scene + args.scenes - first), args.views,
-                args.width, args.height)
+                args.width, args.height, args.kind)
             for first in range(args.first_scene, args.first_scene + args.scenes,
                                args.scenes_per_shard)]
     with multiprocessing.get_context('spawn').Pool(args.workers, maxtasksperchild=4) as pool, \

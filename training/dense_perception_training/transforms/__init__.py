@@ -17,7 +17,9 @@ from dense_perception_training.transforms.base import (
 from dense_perception_training.transforms.colour import (
     Colour,
     Exposure,
+    Noise,
     Photometric,
+    RandomConvolution,
     RobotCamera,
 )
 from dense_perception_training.transforms.crops import (
@@ -32,7 +34,7 @@ from dense_perception_training.transforms.crops import (
 from dense_perception_training.transforms.resize import RandomScale, Resize, resize
 from dense_perception_training.transforms.turns import Flip, Rotate, flip, roll
 
-__all__ = ['TRANSFORMS', 'CentreCrop', 'Chain', 'Colour', 'Exposure', 'Flip', 'KbCrop', 'NyuCrop',
-           'Photometric', 'RandomCrop', 'RandomScale', 'Resize', 'RobotCamera', 'Rotate',
-           'Transform', 'TransformError', 'ZoomCrop', 'crop', 'flip', 'generator',
-           'make_transform', 'pad', 'register_transform', 'resize', 'roll']
+__all__ = ['TRANSFORMS', 'CentreCrop', 'Chain', 'Colour', 'Exposure', 'Flip', 'KbCrop', 'Noise',
+           'NyuCrop', 'Photometric', 'RandomConvolution', 'RandomCrop', 'RandomScale', 'Resize',
+           'RobotCamera', 'Rotate', 'Transform', 'TransformError', 'ZoomCrop', 'crop', 'flip',
+           'generator', 'make_transform', 'pad', 'register_transform', 'resize', 'roll']

@@ -116,6 +116,63 @@ class RobotCamera:
         return replace(sample, image=Camera.random(rng).expose(sample.image, rng))
 
 
+@register_transform('noise')
+@dataclass(frozen=True)
+class Noise:
+    """Normal noise of each channel and pixel, on a share of the samples, as of a dim room's camera.
+
+    :param deviation: range of the standard deviation in grey levels; small ones as often as large
+        ones (log-uniform).
+    """
+
+    deviation: Range = (2.0, 48.0)
+    share: float = 0.25
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """See :class:`Transform`."""
+        if rng.random() >= self.share:
+            return sample
+        deviation = np.exp(rng.uniform(*np.log(self.deviation)))
+        noise = rng.standard_normal(sample.image.shape, np.float32)
+        return replace(sample, image=_levels(sample.image + np.float32(deviation) * noise))
+
+
+@register_transform('random_convolution')
+@dataclass(frozen=True)
+class RandomConvolution:
+    """Other textures and colours on the same shapes, on a share of the samples.
+
+    A filter of random weights mixes the channels of a neighbourhood; its result, at the mean and
+    deviation of the image, is blended with the image by a share between 0 and 1. Edges stay where
+    they are, what stands between them does not: a model that has seen only rendered materials
+    learns to look at the former (Xu et al., "Robust and Generalizable Visual Representation
+    Learning via Random Convolutions", ICLR 2021; the mean and deviation are our addition).
+
+    :param sizes: of the filter, in pixels; each as often.
+    """
+
+    sizes: tuple[int, ...] = (1, 3, 5, 7)
+    share: float = 0.25
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """See :class:`Transform`."""
+        if rng.random() >= self.share:
+            return sample
+        size = int(rng.choice(self.sizes))
+        image = sample.image.astype(np.float32)
+        weights = rng.standard_normal((3, 3, size, size), np.float32)
+        other = np.stack([sum(cv2.filter2D(image[..., i], -1, weights[o, i]) for i in range(3))
+                          for o in range(3)], axis=-1)
+        mean, deviation = cv2.meanStdDev(other)
+        gain = image.std() / max(float(np.sqrt(np.mean(deviation ** 2))), 1e-3)
+        other = (other - mean.ravel().astype(np.float32)) * np.float32(gain) + image.mean()
+        return replace(sample, image=_levels(image + np.float32(rng.random()) * (other - image)))
+
+
+def _levels(image: np.ndarray) -> np.ndarray:
+    return np.clip(image, 0, 255).round().astype(np.uint8)
+
+
 def _linear(image: np.ndarray, gain: float, offset: float) -> np.ndarray:
     return image if gain == 1 and offset == 0 else _looked_up(image, gain * _LEVELS + offset)
 

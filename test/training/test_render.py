@@ -1,0 +1,42 @@
+"""``dense-perception-world``: scenes of the mixture or of one kind, into folders of their own."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip('mujoco', reason='the procedural world needs mujoco')
+
+from dense_perception_training import render
+
+from dense_perception.world.renderer import Renderer, RenderError
+
+
+@pytest.fixture
+def screen():
+    try:
+        Renderer(64, 48).close()
+    except RenderError as error:
+        pytest.skip(str(error))
+
+
+def test_a_kind_has_its_own_shards_and_is_rendered_once(tmp_path, screen):
+    any_kind = render.Job(str(tmp_path), 'train', 2, 1, 2, 64, 48)
+    dining = render.Job(str(tmp_path), 'train', 2, 1, 2, 64, 48, 'dining')
+    assert [render.render_shard(job) for job in (any_kind, dining, dining)] == [2, 2, 0]
+    assert sorted(f.name for f in tmp_path.iterdir()) == ['train_000002', 'train_dining_000002']
+    made = [np.load(job.folder / 'images.npy') for job in (any_kind, dining)]
+    assert made[0].shape == made[1].shape == (2, 48, 64, 3) and (made[0] != made[1]).any()
+    assert json.loads((dining.folder / 'provenance.json').read_text())['kind'] == 'dining'
+
+
+def test_a_kind_that_does_not_exist_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['dense-perception-world', '--out', str(tmp_path / 'out'),
+                                      '--kind', 'diner'])
+    with pytest.raises(SystemExit):
+        render.main()
+    assert "invalid choice: 'diner'" in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
