@@ -119,7 +119,7 @@ class RobotCamera:
 @register_transform('noise')
 @dataclass(frozen=True)
 class Noise:
-    """Normal noise of each channel and pixel, on a share of the samples, as of a dim room's camera.
+    """Normal noise of each channel and pixel, on a share of the samples: a camera in a dim room.
 
     :param deviation: range of the standard deviation in grey levels; small ones as often as large
         ones (log-uniform).
