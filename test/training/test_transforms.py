@@ -290,6 +290,15 @@ def test_random_convolutions_of_a_picture_of_nothing_are_that_picture():
         assert (RandomConvolution(share=1)(Sample(image, 'x'), generator(seed)).image == 77).all()
 
 
+def test_noise_and_filters_that_cannot_be_are_refused():
+    for deviation in ((0, 3), (5, 2)):
+        with pytest.raises(TransformError, match=r'noise: deviation is .* such as \[2, 48\]'):
+            Noise(deviation)
+    for sizes in ((), (3, 4), (-1,)):
+        with pytest.raises(TransformError, match='random_convolution: sizes are .* odd'):
+            make_transform('random_convolution', sizes=sizes)
+
+
 def test_recipes_name_transforms():
     chain = Chain.from_config([{'transform': 'flip', 'share': 1.0},
                                {'transform': 'random_scale', 'base': [60, 80]},

@@ -9,7 +9,7 @@ import numpy as np
 
 from dense_perception.world.camera_model import Camera
 from dense_perception_training.sample import Sample
-from dense_perception_training.transforms.base import register_transform
+from dense_perception_training.transforms.base import TransformError, register_transform
 
 Range = tuple[float, float]
 
@@ -123,10 +123,17 @@ class Noise:
 
     :param deviation: range of the standard deviation in grey levels; small ones as often as large
         ones (log-uniform).
+    :raises TransformError: the range is empty or begins at 0.
     """
 
     deviation: Range = (2.0, 48.0)
     share: float = 0.25
+
+    def __post_init__(self) -> None:
+        low, high = self.deviation
+        if not 0 < low <= high:
+            raise TransformError(f'noise: deviation is [{low}, {high}]; write the smallest and the '
+                                 'largest standard deviation, above 0, such as [2, 48]')
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """See :class:`Transform`."""
@@ -149,10 +156,16 @@ class RandomConvolution:
     Learning via Random Convolutions", ICLR 2021; the mean and deviation are our addition).
 
     :param sizes: of the filter, in pixels; each as often.
+    :raises TransformError: no size, or one that is not odd: its middle would lie between pixels.
     """
 
     sizes: tuple[int, ...] = (1, 3, 5, 7)
     share: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not self.sizes or any(size < 1 or size % 2 == 0 for size in self.sizes):
+            raise TransformError(f'random_convolution: sizes are {list(self.sizes)}; write odd '
+                                 'numbers of pixels, such as [1, 3, 5, 7]')
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """See :class:`Transform`."""
