@@ -132,8 +132,8 @@ class Noise:
     def __post_init__(self) -> None:
         low, high = self.deviation
         if not 0 < low <= high:
-            raise TransformError(f'noise: deviation is [{low}, {high}]; write the smallest and the '
-                                 'largest standard deviation, above 0, such as [2, 48]')
+            raise TransformError(f'noise: deviation is [{low}, {high}]; write the smallest and '
+                                 'the largest standard deviation, above 0, such as [2, 48]')
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """See :class:`Transform`."""
