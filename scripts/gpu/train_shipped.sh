@@ -4,7 +4,8 @@
 #
 #   RUN=/data/run scripts/gpu/train_shipped.sh
 #
-# Knobs (environment): RECIPE, SCENES, HELD_OUT, WORKERS, DEVICE (cuda or cpu), PYTHON.
+# Knobs (environment): RECIPE, SCENES (of the mixture; a sixth as many dining rooms, a twelfth as
+# many tables), HELD_OUT, WORKERS, DEVICE (cuda or cpu), PYTHON.
 # Needs Python with torch, timm, onnx, onnxruntime, mujoco, opencv, safetensors, tqdm, PyYAML,
 # lightning-fabric, omegaconf, tensorboard, matplotlib.
 set -euo pipefail
@@ -15,11 +16,17 @@ SCENES=${SCENES:-8000} HELD_OUT=${HELD_OUT:-100} WORKERS=${WORKERS:-$(nproc)}
 DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3}
 export PYTHONPATH="$PWD:$PWD/training${PYTHONPATH:+:$PYTHONPATH}" MUJOCO_GL=${MUJOCO_GL:-egl}
 
-echo "== frames: $SCENES scenes to train on, $HELD_OUT held out"
-"$PYTHON" -m dense_perception_training.render --out "$RUN/world/train" --split train \
-    --scenes "$SCENES" --views 6 --workers "$WORKERS"
-"$PYTHON" -m dense_perception_training.render --out "$RUN/world/held_out" --split held_out \
-    --scenes "$HELD_OUT" --views 5 --workers "$WORKERS"
+render() {
+    "$PYTHON" -m dense_perception_training.render --workers "$WORKERS" "$@"
+}
+echo "== frames: $SCENES scenes and more of some kinds to train on, $HELD_OUT held out"
+render --out "$RUN/world/train" --split train --scenes "$SCENES" --views 6
+# Scene numbers of their own: the same number and kind would be the same frames.
+render --out "$RUN/world/train" --split train --kind dining --first-scene "$SCENES" \
+    --scenes $((SCENES / 6)) --views 6
+render --out "$RUN/world/train" --split train --kind tabletop --first-scene "$SCENES" \
+    --scenes $((SCENES / 12)) --views 6
+render --out "$RUN/world/held_out" --split held_out --scenes "$HELD_OUT" --views 5
 
 echo "== training by $RECIPE"
 "$PYTHON" -m dense_perception_training.train "$RECIPE" "sources.0.root=$RUN/world/train" \
