@@ -91,7 +91,7 @@ def wing_chair(rng: np.random.Generator) -> Parts:
             meshes.append(ellipsoid((.13, .035, .28 * back), (0, 0, 0), 8, 5, 3).moved(
                 (-deep + .08, side * (half + .03), seat + .68 * back), -side * .25, -.1))
     wood = wood_tint(rng)
-    legs = [tube([(sx * (deep - .04) + .03 * sx, sy * (half - .03), 0),
+    legs = [tube([(sx * (deep - .01), sy * (half - .03), 0),
                   (sx * (deep - .05), sy * (half - .03), .18)], .022, 6)
             for sx in (-1, 1) for sy in (-1, 1)]
     parts = [Part(m, *cloth) for m in meshes] + [Part(m, 'wood', wood) for m in legs]

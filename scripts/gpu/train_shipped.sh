@@ -21,7 +21,7 @@ render() {
 }
 echo "== frames: $SCENES scenes and more of some kinds to train on, $HELD_OUT held out"
 render --out "$RUN/world/train" --split train --scenes "$SCENES" --views 6
-# Scene numbers of their own: the same number and kind would be the same frames.
+# Scene numbers of their own: cameras are drawn by the number, whatever the kind.
 render --out "$RUN/world/train" --split train --kind dining --first-scene "$SCENES" \
     --scenes $((SCENES / 6)) --views 6
 render --out "$RUN/world/train" --split train --kind tabletop --first-scene "$SCENES" \

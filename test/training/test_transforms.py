@@ -291,10 +291,10 @@ def test_random_convolutions_of_a_picture_of_nothing_are_that_picture():
 
 
 def test_noise_and_filters_that_cannot_be_are_refused():
-    for deviation in ((0, 3), (5, 2)):
+    for deviation in ((0, 3), (5, 2), 5, (1, 2, 3)):
         with pytest.raises(TransformError, match=r'noise: deviation is .* such as \[2, 48\]'):
             Noise(deviation)
-    for sizes in ((), (3, 4), (-1,)):
+    for sizes in ((), (3, 4), (-1,), (2.5,), 3):
         with pytest.raises(TransformError, match='random_convolution: sizes are .* odd'):
             make_transform('random_convolution', sizes=sizes)
 

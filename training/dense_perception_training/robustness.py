@@ -26,7 +26,7 @@ from dense_perception_training.evaluate import open_model
 from dense_perception_training.report import rounded
 from dense_perception_training.scores import Scores
 from dense_perception_training.shape import DRIVES, Shape, scale_drift
-from dense_perception_training.transforms import crop
+from dense_perception_training.transforms import crop, noisy
 from dense_perception_training.validation import predict, thinned
 
 Change = Callable[[Sample, float, np.random.Generator], Sample]
@@ -60,8 +60,7 @@ def _colour(sample: Sample, stops: float, rng: np.random.Generator) -> Sample:
 
 
 def _noise(sample: Sample, deviation: float, rng: np.random.Generator) -> Sample:
-    noisy = sample.image + deviation * rng.standard_normal(sample.image.shape, np.float32)
-    return replace(sample, image=np.clip(noisy, 0, 255).round().astype(np.uint8))
+    return replace(sample, image=noisy(sample.image, deviation, rng))
 
 
 def _blur(sample: Sample, sigma: float, rng: np.random.Generator) -> Sample:

@@ -21,6 +21,7 @@ from dense_perception_training.transforms.colour import (
     Photometric,
     RandomConvolution,
     RobotCamera,
+    noisy,
 )
 from dense_perception_training.transforms.crops import (
     CentreCrop,
@@ -37,4 +38,4 @@ from dense_perception_training.transforms.turns import Flip, Rotate, flip, roll
 __all__ = ['TRANSFORMS', 'CentreCrop', 'Chain', 'Colour', 'Exposure', 'Flip', 'KbCrop', 'Noise',
            'NyuCrop', 'Photometric', 'RandomConvolution', 'RandomCrop', 'RandomScale', 'Resize',
            'RobotCamera', 'Rotate', 'Transform', 'TransformError', 'ZoomCrop', 'crop', 'flip',
-           'generator', 'make_transform', 'pad', 'register_transform', 'resize', 'roll']
+           'generator', 'make_transform', 'noisy', 'pad', 'register_transform', 'resize', 'roll']

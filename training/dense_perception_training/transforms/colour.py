@@ -130,18 +130,16 @@ class Noise:
     share: float = 0.25
 
     def __post_init__(self) -> None:
-        low, high = self.deviation
-        if not 0 < low <= high:
-            raise TransformError(f'noise: deviation is [{low}, {high}]; write the smallest and '
+        if np.shape(self.deviation) != (2,) or not 0 < self.deviation[0] <= self.deviation[1]:
+            raise TransformError(f'noise: deviation is {self.deviation}; write the smallest and '
                                  'the largest standard deviation, above 0, such as [2, 48]')
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """See :class:`Transform`."""
         if rng.random() >= self.share:
             return sample
-        deviation = np.exp(rng.uniform(*np.log(self.deviation)))
-        noise = rng.standard_normal(sample.image.shape, np.float32)
-        return replace(sample, image=_levels(sample.image + np.float32(deviation) * noise))
+        deviation = float(np.exp(rng.uniform(*np.log(self.deviation))))
+        return replace(sample, image=noisy(sample.image, deviation, rng))
 
 
 @register_transform('random_convolution')
@@ -163,9 +161,10 @@ class RandomConvolution:
     share: float = 0.25
 
     def __post_init__(self) -> None:
-        if not self.sizes or any(size < 1 or size % 2 == 0 for size in self.sizes):
-            raise TransformError(f'random_convolution: sizes are {list(self.sizes)}; write odd '
-                                 'numbers of pixels, such as [1, 3, 5, 7]')
+        if np.ndim(self.sizes) != 1 or not self.sizes or any(
+                size < 1 or size % 2 != 1 for size in self.sizes):
+            raise TransformError(f'random_convolution: sizes are {self.sizes}; write odd numbers '
+                                 'of pixels, such as [1, 3, 5, 7]')
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """See :class:`Transform`."""
@@ -182,6 +181,11 @@ class RandomConvolution:
         return replace(sample, image=_levels(image + np.float32(rng.random()) * (other - image)))
 
 
+def noisy(image: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
+    """uint8 image with normal noise of a standard deviation in grey levels in each value."""
+    return _levels(image + deviation * rng.standard_normal(image.shape, np.float32))
+
+
 def _levels(image: np.ndarray) -> np.ndarray:
     return np.clip(image, 0, 255).round().astype(np.uint8)
 
@@ -192,5 +196,4 @@ def _linear(image: np.ndarray, gain: float, offset: float) -> np.ndarray:
 
 def _looked_up(image: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Image with every level replaced: ``levels`` is float (256,), or (256, channels)."""
-    table = np.clip(levels, 0, 255).round().astype(np.uint8)
-    return cv2.LUT(image, table.reshape(1, 256, -1))
+    return cv2.LUT(image, _levels(levels).reshape(1, 256, -1))
