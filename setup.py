@@ -46,7 +46,8 @@ setup(
         # bfloat16 on x86 CPUs that have it.
         'openvino': ['openvino>=2024.0'],
         'view': ['rerun-sdk>=0.39'],
-        'world': ['mujoco>=3.3'],
+        # trimesh and pillow read modelled pieces (world/catalogue.py).
+        'world': ['mujoco>=3.3', 'pillow', 'trimesh>=4.5'],
         # transformers: the reference implementation of DPT and Depth Anything.
         # TensorRT for RTX builds engines without a GPU, so that CI can.
         'test': ['diffusers>=0.35', 'dockerfile-parse', 'mypy', 'openvino>=2024.0', 'pytest>=8',

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 import mujoco
 import numpy as np
 
+from dense_perception.world.catalogue import Catalogue
 from dense_perception.world.classes import PERSON, POLE
 from dense_perception.world.parts import Maker, Part, Parts, extent, placed
 from dense_perception.world.shapes import joined
-from dense_perception.world.textures import pick_texture
+from dense_perception.world.textures import Texture, pick_texture
 
 NEAR, FAR = 0.05, 150.0  # clip planes in metres
 _PALETTE = 3  # textures of one kind in one scene: more would only cost upload time
 _PRINTS = 6  # of pictures and packets
 _MANY = ('packaging', 'poster')
+_MODELLED = 0.6  # share of the objects that a catalogue may replace
 _PLANE = '_plane'
 _GLOW = {'outside': 0.7, 'screen': 0.5, 'glow': 1.0}
 Circle = tuple[float, float, float]
@@ -34,11 +36,13 @@ class SceneBuilder:
     """A scene in the making: geometry in ``spec``, circles that are taken in ``obstacles``.
 
     ``ground`` is the height of the ground where objects stand; ``people`` and ``targets`` are
-    places (x, y, z) worth looking at.
+    places (x, y, z) worth looking at. With a ``catalogue``, modelled pieces stand in for half of
+    the objects.
     """
 
     rng: np.random.Generator
     split: str
+    catalogue: Catalogue | None = None
     ground: Callable[[float, float], float] = flat
     spec: mujoco.MjSpec = field(default_factory=mujoco.MjSpec)
     obstacles: list[Circle] = field(default_factory=list)
@@ -58,12 +62,16 @@ class SceneBuilder:
         spec.worldbody.add_camera(
             name='camera', sensor_size=[1, 1], focal_length=[1, 1], resolution=[64, 64])
 
-    def material(self, kind: str) -> tuple[str, float]:
-        """Name of a material of a kind, and the metres that its texture spans."""
+    def material(self, look: str | Texture) -> tuple[str, float]:
+        """Name of a material of a kind or of an image, and the metres that its texture spans."""
+        kind = look.kind if isinstance(look, Texture) else look
         made = self._materials.setdefault(kind, [])
-        if len(made) == (_PRINTS if kind in _MANY else _PALETTE):
+        if isinstance(look, Texture):
+            texture = look
+        elif len(made) == (_PRINTS if kind in _MANY else _PALETTE):
             return made[int(self.rng.integers(len(made)))]
-        texture = pick_texture(kind, self.split, self.rng)
+        else:
+            texture = pick_texture(kind, self.split, self.rng)
         name = f'{kind}_{texture.index}'
         if (name, texture.metres) in made:
             return name, texture.metres
@@ -128,6 +136,12 @@ class SceneBuilder:
         else:  # poles are thin, and few: they are looked at twice as often
             self.targets += [spot] * (2 if POLE in labels else 1)
 
+    def instead(self, parts: Parts) -> Parts:
+        """An object, or a piece of the catalogue like it."""
+        if self.catalogue is None or self.rng.random() > _MODELLED:
+            return parts
+        return self.catalogue.like(parts, self.rng) or parts
+
     def fits(self, parts: Parts, x: float, y: float, yaw: float) -> bool:
         """Whether nothing stands yet where an object would stand."""
         c, s = math.cos(yaw), math.sin(yaw)
@@ -142,7 +156,7 @@ class SceneBuilder:
         """
         x0, y0, x1, y1 = area
         for _ in range(count):
-            parts = makers[int(self.rng.integers(len(makers)))](self.rng)
+            parts = self.instead(makers[int(self.rng.integers(len(makers)))](self.rng))
             for _ in range(6):
                 s, t = self.rng.random(2)
                 x, y = x0 + s * (x1 - x0), y0 + t * (y1 - y0)

@@ -141,7 +141,7 @@ def _annex(b: SceneBuilder, room: Room, k: int, opening: Opening) -> None:
     makers = (*furniture.INDOOR, nature.plant, people.person, *goods.LOOSE)
     for _ in range(int(rng.integers(1, 4))):
         u, v = rng.uniform(x0 + .3, x1 - .3), rng.uniform(max(far - 1.2, .8), far - .3)
-        thing = one_of(rng, makers)(rng)
+        thing = b.instead(one_of(rng, makers)(rng))
         size = extent(thing)
         if v - near > size[1, 0] and far - v > -size[0, 0] and b.fits(
                 thing, cx + c * u - s * v, cy + s * u + c * v, yaw - math.pi / 2):
@@ -154,7 +154,7 @@ def _annex(b: SceneBuilder, room: Room, k: int, opening: Opening) -> None:
 def along_walls(b: SceneBuilder, room: Room, makers: tuple, count: int) -> None:
     """Furniture with its back to a wall."""
     for _ in range(count):
-        parts = one_of(b.rng, makers)(b.rng)
+        parts = b.instead(one_of(b.rng, makers)(b.rng))
         k = int(b.rng.integers(4))
         cx, cy, yaw, length = room.side(k)
         (back, left, _), (_, right, _) = extent(parts)
@@ -225,8 +225,8 @@ def tabletop(b: SceneBuilder) -> Area:
     inside = Room(rng.uniform(1.6, 3.0), rng.uniform(1.6, 3.0), rng.uniform(2.3, 3.0))
     build_shell(b, inside)
     for _ in range(int(rng.integers(1, 3))):
-        parts = (furniture.workplace(rng) if rng.random() < .5 else
-                 furniture.table(rng, full=True))
+        parts = b.instead(furniture.workplace(rng) if rng.random() < .5 else
+                          furniture.table(rng, full=True))
         x, y = rng.uniform(-.5, .5, 2) * (inside.x, inside.y)
         yaw = rng.uniform(-3, 3)
         if b.fits(parts, x, y, yaw):

@@ -14,6 +14,7 @@ import numpy as np
 
 from dense_perception.world.classes import FURNITURE
 from dense_perception.world.shapes import Mesh, Vector
+from dense_perception.world.textures import Texture
 
 Colour = tuple[float, float, float]
 WHITE: Colour = (1.0, 1.0, 1.0)
@@ -23,10 +24,13 @@ STEEL: Colour = (0.6, 0.61, 0.63)
 
 @dataclass(frozen=True)
 class Part:
-    """A mesh of one class; ``texture``, a kind of ``textures.py``, is multiplied by ``colour``."""
+    """A mesh of one class.
+
+    ``texture``, a kind of ``textures.py`` or an image of its own, is multiplied by ``colour``.
+    """
 
     mesh: Mesh
-    texture: str = 'plain'
+    texture: str | Texture = 'plain'
     colour: Colour = WHITE
     label: int = FURNITURE
 

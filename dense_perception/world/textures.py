@@ -20,9 +20,9 @@ BANK_SIZES = {'train': 60, 'held_out': 20}
 _BANK_START = {'train': 0, 'held_out': BANK_SIZES['train']}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Texture:
-    """A periodic colour image, uint8 (SIZE, SIZE, 3), that spans ``metres`` x ``metres``.
+    """A periodic colour image, uint8 (N, N, 3), that spans ``metres`` x ``metres``.
 
     A picture has ``metres`` 1: it fills a face whose texture coordinates run from 0 to 1.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -39,4 +40,24 @@ def test_a_kind_that_does_not_exist_is_refused(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         render.main()
     assert "invalid choice: 'diner'" in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_frames_with_a_catalogue_have_shards_of_their_own_that_name_its_libraries(
+        tmp_path, screen):
+    # A library without pieces: nothing is replaced.
+    with zipfile.ZipFile(tmp_path / 'empty.sh3f', 'w') as archive:
+        archive.writestr('PluginFurnitureCatalog.properties', 'id=empty\n')
+    job = render.Job(str(tmp_path), 'train', 2, 1, 2, 64, 48, catalogue=str(tmp_path))
+    assert render.render_shard(job) == 2 and job.folder.name == 'train_catalogue_000002'
+    provenance = json.loads((job.folder / 'provenance.json').read_text())
+    assert list(provenance['libraries']) == ['empty.sh3f']
+
+
+def test_a_folder_without_libraries_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['dense-perception-world', '--out', str(tmp_path / 'out'),
+                                      '--catalogue', str(tmp_path)])
+    with pytest.raises(SystemExit):
+        render.main()
+    assert 'no furniture library (*.sh3f) in' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()

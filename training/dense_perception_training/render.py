@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dense_perception import __version__
+from dense_perception.world.catalogue import Catalogue
 from dense_perception.world.scene import KINDS
 from dense_perception_training.shards import write_shard
 
@@ -28,11 +29,13 @@ class Job:
     width: int
     height: int
     kind: str | None = None
+    catalogue: str | None = None
 
     @property
     def folder(self) -> Path:
         """Where the shard lands."""
-        name = '_'.join(filter(None, (self.split, self.kind, f'{self.first_scene:06d}')))
+        name = '_'.join(filter(None, (self.split, 'catalogue' if self.catalogue else None,
+                                      self.kind, f'{self.first_scene:06d}')))
         return Path(self.out) / name
 
 
@@ -43,14 +46,18 @@ def render_shard(job: Job) -> int:
     from dense_perception.world.renderer import Renderer, WorldFrame
     from dense_perception.world.sampler import sample_frames
     renderer = Renderer(job.width, job.height)
+    catalogue = Catalogue(job.catalogue) if job.catalogue else None
+    meta = {'version': __version__, **asdict(job)}
+    if catalogue:
+        meta['libraries'] = catalogue.checksums()
 
     def frames() -> Iterator[WorldFrame]:
         for scene in range(job.first_scene, job.first_scene + job.scenes):
             yield from sample_frames(scene, job.split, job.views, renderer, job.width, job.height,
-                                     job.kind)
+                                     job.kind, catalogue)
 
     try:
-        return write_shard(job.folder, frames(), {'version': __version__, **asdict(job)})
+        return write_shard(job.folder, frames(), meta)
     finally:
         renderer.close()
 
@@ -63,6 +70,8 @@ def main() -> None:
                         help='texture bank and scene numbers; they share nothing')
     parser.add_argument('--kind', choices=KINDS, help='scenes of this kind alone (default: all '
                         'kinds but dining, in their usual shares)')
+    parser.add_argument('--catalogue', metavar='FOLDER', help='Sweet Home 3D furniture libraries '
+                        '(*.sh3f), whose pieces stand in for half of the objects')
     parser.add_argument('--scenes', type=int, default=2000, help='number of scenes')
     parser.add_argument('--first-scene', type=int, default=0)
     parser.add_argument('--views', type=int, default=6, help='frames of each scene')
@@ -71,11 +80,16 @@ def main() -> None:
     parser.add_argument('--height', type=int, default=256)
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
+    if args.catalogue:
+        try:
+            Catalogue(args.catalogue)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     # One software-rendering thread a worker: the workers are the parallelism.
     os.environ.setdefault('LP_NUM_THREADS', '0')
     jobs = [Job(args.out, args.split, first,
                 min(args.scenes_per_shard, args.first_scene + args.scenes - first), args.views,
-                args.width, args.height, args.kind)
+                args.width, args.height, args.kind, args.catalogue)
             for first in range(args.first_scene, args.first_scene + args.scenes,
                                args.scenes_per_shard)]
     with multiprocessing.get_context('spawn').Pool(args.workers, maxtasksperchild=4) as pool, \
