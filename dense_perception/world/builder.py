@@ -19,7 +19,7 @@ NEAR, FAR = 0.05, 150.0  # clip planes in metres
 _PALETTE = 3  # textures of one kind in one scene: more would only cost upload time
 _PRINTS = 6  # of pictures and packets
 _MANY = ('packaging', 'poster')
-_MODELLED = 0.6  # share of the objects that a catalogue may replace
+_MODELLED = 0.6  # share of the objects that a piece of the catalogue stands in for, if it can
 _PLANE = '_plane'
 _GLOW = {'outside': 0.7, 'screen': 0.5, 'glow': 1.0}
 Circle = tuple[float, float, float]
@@ -36,8 +36,7 @@ class SceneBuilder:
     """A scene in the making: geometry in ``spec``, circles that are taken in ``obstacles``.
 
     ``ground`` is the height of the ground where objects stand; ``people`` and ``targets`` are
-    places (x, y, z) worth looking at. With a ``catalogue``, modelled pieces stand in for half of
-    the objects.
+    places (x, y, z) worth looking at. Pieces of a ``catalogue`` stand in for objects like them.
     """
 
     rng: np.random.Generator

@@ -54,7 +54,7 @@ def make_scene(seed: int | Sequence[int], split: str, kind: str | None = None,
 
     :param split: texture bank, ``train`` or ``held_out``.
     :param kind: one of :data:`KINDS`; None draws one of all but "dining".
-    :param catalogue: modelled pieces that stand in for half of the objects.
+    :param catalogue: modelled pieces that stand in for objects like them.
     :raises ValueError: the kind or the split is unknown.
     """
     rng = np.random.default_rng(seed)

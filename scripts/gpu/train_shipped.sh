@@ -5,31 +5,43 @@
 #   RUN=/data/run scripts/gpu/train_shipped.sh
 #
 # Knobs (environment): RECIPE, SCENES (of the mixture; a sixth as many dining rooms, a twelfth as
-# many tables), HELD_OUT, WORKERS, DEVICE (cuda or cpu), PYTHON.
+# many tables), CATALOGUE (a folder of furniture libraries, *.sh3f; half as many scenes again, a
+# third of the samples), HELD_OUT, WORKERS, DEVICE (cuda or cpu), PYTHON.
 # Needs Python with torch, timm, onnx, onnxruntime, mujoco, opencv, safetensors, tqdm, PyYAML,
-# lightning-fabric, omegaconf, tensorboard, matplotlib.
+# lightning-fabric, omegaconf, tensorboard, matplotlib, pillow, trimesh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${RUN:?set RUN to the folder that keeps frames and checkpoints}"
 RECIPE=${RECIPE:-training/configs/xnet_small_gpu.yaml}
 SCENES=${SCENES:-8000} HELD_OUT=${HELD_OUT:-100} WORKERS=${WORKERS:-$(nproc)}
-DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3}
+DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3} CATALOGUE=${CATALOGUE:-}
 export PYTHONPATH="$PWD:$PWD/training${PYTHONPATH:+:$PYTHONPATH}" MUJOCO_GL=${MUJOCO_GL:-egl}
 
 render() {
     "$PYTHON" -m dense_perception_training.render --workers "$WORKERS" "$@"
 }
+frames() {  # FOLDER SCENES FIRST_SCENE [OPTION...]: the mixture, and more of what is crowded
+    local folder=$1 scenes=$2 first=$3
+    shift 3
+    render --out "$folder" --split train --views 6 --first-scene "$first" --scenes "$scenes" "$@"
+    # Scene numbers of their own: cameras are drawn by the number, whatever the kind.
+    render --out "$folder" --split train --views 6 --first-scene $((first + scenes)) \
+        --kind dining --scenes $((scenes / 6)) "$@"
+    render --out "$folder" --split train --views 6 --first-scene $((first + scenes)) \
+        --kind tabletop --scenes $((scenes / 12)) "$@"
+}
+
 echo "== frames: $SCENES scenes and more of some kinds to train on, $HELD_OUT held out"
-render --out "$RUN/world/train" --split train --scenes "$SCENES" --views 6
-# Scene numbers of their own: cameras are drawn by the number, whatever the kind.
-render --out "$RUN/world/train" --split train --kind dining --first-scene "$SCENES" \
-    --scenes $((SCENES / 6)) --views 6
-render --out "$RUN/world/train" --split train --kind tabletop --first-scene "$SCENES" \
-    --scenes $((SCENES / 12)) --views 6
+frames "$RUN/world/train" "$SCENES" 0
+sources="{dataset: world, root: $RUN/world/train, rate: 0.65}"
+if [ -n "$CATALOGUE" ]; then
+    frames "$RUN/world/catalogue" $((SCENES / 2)) $((2 * SCENES)) --catalogue "$CATALOGUE"
+    sources+=", {dataset: world, root: $RUN/world/catalogue, rate: 0.35}"
+fi
 render --out "$RUN/world/held_out" --split held_out --scenes "$HELD_OUT" --views 5
 
 echo "== training by $RECIPE"
-"$PYTHON" -m dense_perception_training.train "$RECIPE" "sources.0.root=$RUN/world/train" \
+"$PYTHON" -m dense_perception_training.train "$RECIPE" "sources=[$sources]" \
     --out "$RUN/training" --device "$DEVICE"
 
 echo "== model file"

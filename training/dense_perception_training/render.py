@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument('--kind', choices=KINDS, help='scenes of this kind alone (default: all '
                         'kinds but dining, in their usual shares)')
     parser.add_argument('--catalogue', metavar='FOLDER', help='Sweet Home 3D furniture libraries '
-                        '(*.sh3f), whose pieces stand in for half of the objects')
+                        '(*.sh3f), whose pieces stand in for objects like them')
     parser.add_argument('--scenes', type=int, default=2000, help='number of scenes')
     parser.add_argument('--first-scene', type=int, default=0)
     parser.add_argument('--views', type=int, default=6, help='frames of each scene')
