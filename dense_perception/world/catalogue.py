@@ -41,6 +41,7 @@ _LABELS = {'Living room': FURNITURE, 'Kitchen': FURNITURE, 'Bedroom': FURNITURE,
            'Characters': PERSON}
 _ANIMALS = ('cat', 'dog', 'rabbit', 'horse', 'chicken', 'mannequin')
 _FLAT = 0.03  # metres; what is lower is a picture on the ground
+_THINNEST = 1e-3  # metres; a picture without depth, say
 _LEAST_AREA = 1e-6  # square metres; MuJoCo refuses to compile less
 _TINY, _SMALL = 0.09, 0.6  # metres; what lies between lies on things. Switches and plugs do not
 
@@ -145,7 +146,7 @@ def _recoloured(parts: Parts, rng: np.random.Generator) -> Parts:
 def read_library(path: Path) -> tuple[Piece, ...]:
     """The pieces of one library that stand on the ground or on things.
 
-    :raises ValueError: it is not a furniture library.
+    :raises ValueError: it is not a furniture library, or an entry lacks what a piece needs.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -156,7 +157,10 @@ def read_library(path: Path) -> tuple[Piece, ...]:
     for line in text.splitlines():
         if found := _LINE.match(line):
             entries[int(found[2])][found[1]] = found[3].strip()
-    return tuple(p for e in entries.values() if (p := _piece(path, e)))
+    try:
+        return tuple(p for e in entries.values() if (p := _piece(path, e)))
+    except (KeyError, ValueError) as error:
+        raise ValueError(f'"{path}": an entry of {_LISTING} is incomplete: {error}') from None
 
 
 def _piece(path: Path, entry: dict[str, str]) -> Piece | None:
@@ -167,7 +171,8 @@ def _piece(path: Path, entry: dict[str, str]) -> Piece | None:
         return None
     if label == PERSON and any(a in f'{name} {entry.get("name", "")}'.lower() for a in _ANIMALS):
         label = FURNITURE
-    width, depth, height = (float(entry[k]) / 100 for k in ('width', 'depth', 'height'))
+    width, depth, height = (max(float(entry[k]) / 100, _THINNEST)
+                            for k in ('width', 'depth', 'height'))
     if height < _FLAT and max(width, depth) > _SMALL:
         return None
     top = float(entry.get('dropOnTopElevation', 1))

@@ -221,3 +221,9 @@ def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(ValueError, match='not a Sweet Home 3D furniture library'):
         Catalogue(tmp_path)
     read_library.cache_clear()
+    write_library(tmp_path / 'a.sh3f', [entry(1, 'a', 'Office', 50, 30, 'tall')], ['a'])
+    with pytest.raises(ValueError, match="incomplete: could not convert string to float: 'tall'"):
+        Catalogue(tmp_path)
+    write_library(tmp_path / 'a.sh3f', ['category#1=Office\n'])
+    with pytest.raises(ValueError, match="incomplete: 'width'"):
+        Catalogue(tmp_path)
