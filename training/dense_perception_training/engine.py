@@ -252,7 +252,8 @@ class Trainer:
     def card(self) -> ModelCard | None:
         """The card of what this run makes, at the last stage's size; None if there is no such."""
         last, choice = self.recipe.stages[-1], self.recipe.model
-        data = ', '.join(f'{s.dataset} {s.split or ""}'.strip() for s in self.recipe.sources)
+        data = ', '.join(dict.fromkeys(
+            f'{s.dataset} {s.split or ""}'.strip() for s in self.recipe.sources))
         return card_for(choice.name, choice.options, self.classes, input_height=last.height,
                         input_width=last.width, training_data=data, commit=commit_of_checkout())
 
