@@ -18,12 +18,23 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from dense_perception.world.classes import FURNITURE, PERSON, VEHICLE
-from dense_perception.world.parts import WHITE, Part, Parts, extent, one_of, placed, rgb, tint
+from dense_perception.world.parts import (
+    WHITE,
+    Colour,
+    Part,
+    Parts,
+    extent,
+    one_of,
+    placed,
+    rgb,
+    tint,
+)
 from dense_perception.world.shapes import Mesh
 from dense_perception.world.textures import SIZE, Texture
 
@@ -40,6 +51,7 @@ _LABELS = {'Living room': FURNITURE, 'Kitchen': FURNITURE, 'Bedroom': FURNITURE,
            'Miscellaneous': FURNITURE, 'Exterior': FURNITURE, 'Vehicles': VEHICLE,
            'Characters': PERSON}
 _ANIMALS = ('cat', 'dog', 'rabbit', 'horse', 'chicken', 'mannequin')
+_MOST_HOLES = 0.05  # share of a picture's pixels that may be transparent
 _FLAT = 0.03  # metres; what is lower is a picture on the ground
 _THINNEST = 1e-3  # metres; a picture without depth, say
 _LEAST_AREA = 1e-6  # square metres; MuJoCo refuses to compile less
@@ -54,7 +66,7 @@ class Piece:
     stand on it (None: nowhere), ``turn`` the rotation of the model, row by row.
     """
 
-    library: Path
+    archive: Path
     id: str
     model: str
     label: int
@@ -184,8 +196,38 @@ def _piece(path: Path, entry: dict[str, str]) -> Piece | None:
 @lru_cache(maxsize=1000)
 def load(piece: Piece) -> Parts:
     """Parts of a piece at its size; empty where it cannot be used."""
-    import trimesh
-    with zipfile.ZipFile(piece.library) as archive:
+    meshes = _read(piece)
+    if not meshes or sum(len(m.faces) for m in meshes) > _MOST_FACES:
+        return []
+    looks = [_look(m) for m in meshes]
+    if any(look.holes for look in looks):
+        return []
+    turn = np.array(piece.turn).reshape(3, 3)
+    points = np.concatenate([m.vertices @ turn.T for m in meshes])
+    low, span = points.min(axis=0), np.ptp(points, axis=0)
+    depth, width, height = piece.size
+    scale = np.array([width, height, depth]) / np.maximum(span, 1e-9)
+    centre = low + span * (.5, 0, .5)
+    parts: Parts = []
+    for mesh, look in zip(meshes, looks, strict=True):
+        normals = mesh.vertex_normals @ turn.T / scale
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+        # Forward, left and up are the model's z, x and y.
+        vertices = ((mesh.vertices @ turn.T - centre) * scale)[:, [2, 0, 1]]
+        normals, faces = normals[:, [2, 0, 1]], np.array(mesh.faces)
+        if look.opacity < _CLEAR or _area(vertices, faces) < _LEAST_AREA:
+            continue
+        uv = (np.array(mesh.visual.uv, float) if isinstance(look.texture, Texture)
+              else _metres(vertices, normals))
+        parts.append(Part(Mesh(vertices, normals, uv, faces), look.texture, look.colour,
+                          piece.label))
+    return parts
+
+
+def _read(piece: Piece) -> list[Any]:
+    """Meshes of a model as trimesh reads them, one for each material; none if it is damaged."""
+    import trimesh  # half a second, which those without a catalogue need not wait
+    with zipfile.ZipFile(piece.archive) as archive:
         folder = str(PurePosixPath(piece.model).parent)
         resolver = trimesh.resolvers.ZipResolver(
             {n: io.BytesIO(archive.read(n)) for n in archive.namelist()
@@ -195,55 +237,31 @@ def load(piece: Piece) -> Parts:
                                        resolver=resolver, process=False)
         except (ValueError, KeyError, IndexError):
             return []
-    meshes = [m for m in scene.geometry.values() if isinstance(m, trimesh.Trimesh)]
-    if not meshes or sum(len(m.faces) for m in meshes) > _MOST_FACES:
-        return []
-    turn = np.array(piece.turn).reshape(3, 3)
-    points = np.concatenate([m.vertices @ turn.T for m in meshes])
-    low, span = points.min(axis=0), np.ptp(points, axis=0)
-    depth, width, height = piece.size
-    scale = np.array([width, height, depth]) / np.maximum(span, 1e-9)
-    centre = low + span * (.5, 0, .5)
-    parts: Parts = []
-    for mesh in meshes:
-        texture, colour, opacity = _look(mesh)
-        if texture is _HOLES:
-            return []
-        if opacity < _CLEAR or len(mesh.faces) == 0:
-            continue
-        normals = mesh.vertex_normals @ turn.T / scale
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
-        # Forward, left and up are the model's z, x and y.
-        vertices = ((mesh.vertices @ turn.T - centre) * scale)[:, [2, 0, 1]]
-        normals = normals[:, [2, 0, 1]]
-        faces = np.array(mesh.faces)
-        if _area(vertices, faces) < _LEAST_AREA:
-            continue
-        uv = (np.array(mesh.visual.uv, float) if isinstance(texture, Texture)
-              else _metres(vertices, normals))
-        parts.append(Part(Mesh(vertices, normals, uv, faces), texture, colour,
-                          piece.label))
-    return parts
+    return [m for m in scene.geometry.values() if isinstance(m, trimesh.Trimesh)]
 
 
-_HOLES = 'holes'
+class _Look(NamedTuple):
+    """What a material looks like; ``holes``: its picture cuts the shape out, as of leaves."""
+
+    texture: Texture | str
+    colour: Colour
+    opacity: float
+    holes: bool = False
 
 
-def _look(mesh) -> tuple[Texture | str, tuple[float, float, float], float]:
-    """Texture, colour and opacity of a mesh's material."""
+def _look(mesh: Any) -> _Look:
     material = getattr(mesh.visual, 'material', None)
     picture, uv = getattr(material, 'image', None), getattr(mesh.visual, 'uv', None)
-    diffuse = np.array(material.main_color if material is not None else (180, 180, 180, 255))
+    *diffuse, alpha = (180, 180, 180, 255) if material is None else material.main_color
     if picture is None or uv is None or len(uv) != len(mesh.vertices):
-        return 'plain', rgb(np.clip(diffuse[:3] / 255, .03, 1)), float(diffuse[3]) / 255
+        return _Look('plain', rgb(np.clip(np.array(diffuse) / 255, .03, 1)), alpha / 255)
     pixels = np.array(picture.convert('RGBA'))
-    if (pixels[..., 3] < 128).mean() > .05:
-        return _HOLES, WHITE, 1.0
+    holes = bool((pixels[..., 3] < 128).mean() > _MOST_HOLES)
     pixels = cv2.resize(pixels[..., :3], (2 * SIZE, 2 * SIZE), interpolation=cv2.INTER_AREA)
-    # A short kind: MuJoCo's bindings garble names of materials above 15 characters.
-    image = np.ascontiguousarray(pixels[::-1])
-    texture = Texture('own', zlib.crc32(pixels.tobytes()), image, 1.0)
-    return texture, WHITE, float(diffuse[3]) / 255
+    # Models count v upwards. The kind is short: MuJoCo's bindings garble names of textures above
+    # 15 characters.
+    texture = Texture('own', zlib.crc32(pixels.tobytes()), np.ascontiguousarray(pixels[::-1]), 1.0)
+    return _Look(texture, WHITE, alpha / 255, holes)
 
 
 def _area(vertices: np.ndarray, faces: np.ndarray) -> float:
