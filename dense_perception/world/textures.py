@@ -24,7 +24,8 @@ _BANK_START = {'train': 0, 'held_out': BANK_SIZES['train']}
 class Texture:
     """A periodic colour image, uint8 (N, N, 3), that spans ``metres`` x ``metres``.
 
-    A picture has ``metres`` 1: it fills a face whose texture coordinates run from 0 to 1.
+    A picture has ``metres`` 1: it fills a face whose texture coordinates run from 0 to 1. So have
+    the images of modelled pieces (``catalogue.py``), of kind "own" and not periodic.
     """
 
     kind: str

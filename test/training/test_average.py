@@ -69,7 +69,7 @@ def test_batch_norms_are_those_of_the_mean(runs: list[Path], recipe: Recipe, tmp
                                (state(runs[0])[weight] + state(runs[1])[weight]) / 2)
 
 
-def test_what_has_no_mean_is_refused(tmp_path: Path):
+def test_what_has_no_mean_is_refused(tmp_path: Path, capsys):
     options = {'blend': 0}
     save_weights(create_model('xnet_small'), card_for('xnet_small', classes=CLASSES),
                  tmp_path / 'a')
@@ -80,10 +80,13 @@ def test_what_has_no_mean_is_refused(tmp_path: Path):
         average([(tmp_path / 'a', 1.0), (tmp_path / 'b', 1.0)], out)
     with pytest.raises(WeightsError, match='has no weights.safetensors'):
         average([(tmp_path / 'a', 1.0), (tmp_path / 'c', 1.0)], out)
-    with pytest.raises(ValueError, match='positive weights'):
+    with pytest.raises(ValueError, match='positive numbers, not .*a=0'):
         average([(tmp_path / 'a', 0.0)], out)
     with pytest.raises(SystemExit, match='dense-perception-average: .*recipe'):
         main([str(tmp_path / 'a'), '--out', str(out), '--batches', '2'])
+    with pytest.raises(ValueError, match='no run'):
+        average([], out)
     with pytest.raises(SystemExit):
         main([f'{tmp_path / "a"}=much', '--out', str(out)])
+    assert '"much" in ' in capsys.readouterr().err
     assert not out.exists()

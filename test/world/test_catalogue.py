@@ -129,12 +129,11 @@ def test_a_turned_model(tmp_path):
     np.testing.assert_allclose(extent(parts), [[-.15, -.25, 0], [.15, .25, .7]], atol=1e-9)
 
 
-@pytest.mark.parametrize(('picture', 'wedge', 'reason'), [
-    (Image.new('RGBA', (8, 8), (0, 90, 0, 0)), WEDGE, 'leaves with holes'),
-    (None, WEDGE + 'f 1/1 2/1 3/1\n' * 40_000, 'too many faces'),
-    (None, 'v 1 2\nf 1 2 9\n', 'damaged')], ids=lambda v: v if isinstance(v, str) and len(v) < 20
-    else '')
-def test_models_that_cannot_be_used_are_empty(tmp_path, picture, wedge, reason):
+@pytest.mark.parametrize(('picture', 'wedge'), [
+    pytest.param(Image.new('RGBA', (8, 8), (0, 90, 0, 0)), WEDGE, id='leaves with holes'),
+    pytest.param(None, WEDGE + 'f 1/1 2/1 3/1\n' * 40_000, id='too many faces'),
+    pytest.param(None, 'v 1 2\nf 1 2 9\n', id='damaged')])
+def test_models_that_cannot_be_used_are_empty(tmp_path, picture, wedge):
     write_library(tmp_path / 'a.sh3f', [entry(1, 'a', 'Office', 50, 30, 70)], ['a'], picture,
                   wedge)
     catalogue = Catalogue(tmp_path)
@@ -143,7 +142,7 @@ def test_models_that_cannot_be_used_are_empty(tmp_path, picture, wedge, reason):
 
 
 def test_like_objects_stand_in(folder):
-    catalogue, rng = Catalogue(folder), np.random.default_rng(0)
+    catalogue, rng, stood = Catalogue(folder), np.random.default_rng(0), set()
     for _ in range(20):
         for maker, label in ((furniture.table, FURNITURE), (vehicles.car, VEHICLE),
                              (people.person, PERSON)):
@@ -152,9 +151,11 @@ def test_like_objects_stand_in(folder):
             if found is None:
                 continue
             assert {p.label for p in found} == {label}
+            stood.add(label)
             if label == VEHICLE:
                 ratio = np.ptp(extent(found), axis=0) / np.ptp(extent(parts), axis=0)
                 assert (np.abs(np.log(ratio)) < np.log(1.5) + 1e-9).all()
+    assert stood == {FURNITURE, VEHICLE, PERSON}
     assert catalogue.like([Part(box((.4, .8, .37)))], rng)
     assert catalogue.like([Part(box((40, .8, .37)))], rng) is None
     assert catalogue.like(stairs.stairs(rng, 2.0, 2.0), rng) is None  # of another class
@@ -169,6 +170,10 @@ def test_small_pieces_lie_on_large_ones_and_not_within_each_other(folder):
         for part in parts:
             assert part.mesh.vertices[:, 2].min() > .739
             assert np.abs(part.mesh.vertices[:, :2]).max() < 1.0
+        things = [extent(parts[k:k + 2]) for k in range(0, len(parts), 2)]  # two parts a wedge
+        centres = [box.mean(axis=0)[:2] for box in things]
+        for k, centre in enumerate(centres):  # the smallest of them is 10 by 12 cm
+            assert all(np.hypot(*(centre - other)) > .15 for other in centres[:k])
     assert laden > 5
 
 

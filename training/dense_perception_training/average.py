@@ -8,6 +8,7 @@ them on data like the training's, and better on other data (Wortsman et al., Mod
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,8 +37,10 @@ def average(runs: Sequence[tuple[Path, float]], out: Path, batches: int = 0) -> 
     :raises ValueError: no run, or weights that are not positive.
     :raises RecipeError: there is no recipe to draw batches by.
     """
-    if not runs or any(weight <= 0 for _, weight in runs):
-        raise ValueError('give runs, and positive weights')
+    if not runs:
+        raise ValueError('no run to take the mean of')
+    if wrong := [f'{run}={weight:g}' for run, weight in runs if not 0 < weight < math.inf]:
+        raise ValueError(f'weights have to be positive numbers, not {", ".join(wrong)}')
     model, card = load_weights(runs[0][0])
     total = sum(weight for _, weight in runs)
     mean = {k: v.double() * (runs[0][1] / total) for k, v in model.state_dict().items()}
@@ -72,7 +75,11 @@ def measure_norms(model: nn.Module, recipe: Recipe, batches: int) -> None:
 def _run(text: str) -> tuple[Path, float]:
     """``FOLDER`` or ``FOLDER=WEIGHT``."""
     folder, equals, weight = text.rpartition('=')
-    return (Path(folder), float(weight)) if equals else (Path(text), 1.0)
+    try:
+        return (Path(folder), float(weight)) if equals else (Path(text), 1.0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'"{weight}" in "{text}" is no weight; write a folder, '
+                                         'or FOLDER=NUMBER') from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -67,7 +67,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog='dense-perception-world', description=__doc__)
     parser.add_argument('--out', required=True, help='folder for the shards')
     parser.add_argument('--split', choices=('train', 'held_out'), default='train',
-                        help='texture bank and scene numbers; they share nothing')
+                        help='texture bank and scene numbers; they share nothing but the '
+                        'pieces of a catalogue')
     parser.add_argument('--kind', choices=KINDS, help='scenes of this kind alone (default: all '
                         'kinds but dining, in their usual shares)')
     parser.add_argument('--catalogue', metavar='FOLDER', help='Sweet Home 3D furniture libraries '
