@@ -12,6 +12,7 @@ import numpy as np
 from dense_perception.world.catalogue import Catalogue
 from dense_perception.world.classes import PERSON, POLE
 from dense_perception.world.parts import Maker, Part, Parts, extent, placed
+from dense_perception.world.photographs import Photographs
 from dense_perception.world.shapes import joined
 from dense_perception.world.textures import Texture, pick_texture
 
@@ -20,6 +21,7 @@ _PALETTE = 3  # textures of one kind in one scene: more would only cost upload t
 _PRINTS = 6  # of pictures and packets
 _MANY = ('packaging', 'poster')
 _MODELLED = 0.6  # share of the objects that a piece of the catalogue stands in for, if it can
+_PHOTOGRAPHED = 0.6  # share of the textures that a photograph stands in for, if it can
 _PLANE = '_plane'
 _GLOW = {'outside': 0.7, 'screen': 0.5, 'glow': 1.0}
 Circle = tuple[float, float, float]
@@ -36,12 +38,14 @@ class SceneBuilder:
     """A scene in the making: geometry in ``spec``, circles that are taken in ``obstacles``.
 
     ``ground`` is the height of the ground where objects stand; ``people`` and ``targets`` are
-    places (x, y, z) worth looking at. Pieces of a ``catalogue`` stand in for objects like them.
+    places (x, y, z) worth looking at. Pieces of a ``catalogue`` stand in for objects like them,
+    ``photographs`` for textures.
     """
 
     rng: np.random.Generator
     split: str
     catalogue: Catalogue | None = None
+    photographs: Photographs | None = None
     ground: Callable[[float, float], float] = flat
     spec: mujoco.MjSpec = field(default_factory=mujoco.MjSpec)
     obstacles: list[Circle] = field(default_factory=list)
@@ -70,8 +74,8 @@ class SceneBuilder:
         elif len(made) == (_PRINTS if kind in _MANY else _PALETTE):
             return made[int(self.rng.integers(len(made)))]
         else:
-            texture = pick_texture(kind, self.split, self.rng)
-        name = f'{kind}_{texture.index}'
+            texture = self._texture(kind)
+        name = f'{texture.kind}_{texture.index}'
         if (name, texture.metres) in made:
             return name, texture.metres
         size = texture.image.shape[0]
@@ -94,6 +98,13 @@ class SceneBuilder:
             material.textures = slots
         made.append((name, texture.metres))
         return made[-1]
+
+    def _texture(self, kind: str) -> Texture:
+        """A texture of a kind, or a photograph."""
+        picked = None
+        if self.photographs is not None and self.rng.random() < _PHOTOGRAPHED:
+            picked = self.photographs.pick(kind, self.rng)
+        return picked or pick_texture(kind, self.split, self.rng)
 
     def plane(self, texture: str, label: int, centre: Sequence[float], half: Sequence[float],
               ) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.world.camera_model import Camera
 from dense_perception.world.catalogue import Catalogue
+from dense_perception.world.photographs import Photographs
 from dense_perception.world.renderer import Renderer, View, WorldFrame
 from dense_perception.world.scene import Scene, make_scene
 
@@ -21,14 +22,16 @@ _HELD = {'tabletop': 0.7, 'dining': 0.7}  # share of the cameras that are held i
 
 def sample_frames(seed: int, split: str, views: int, renderer: Renderer, width: int,
                   height: int, kind: str | None = None,
-                  catalogue: Catalogue | None = None) -> Iterator[WorldFrame]:
+                  catalogue: Catalogue | None = None, photographs: Photographs | None = None,
+                  ) -> Iterator[WorldFrame]:
     """Frames of one random scene seen by ``views`` random cameras.
 
     :param seed: number of the scene within its split; the same arguments give the same frames.
-    :param kind: see :func:`~dense_perception.world.scene.make_scene`, as ``catalogue``.
+    :param kind: see :func:`~dense_perception.world.scene.make_scene`, as ``catalogue``
+        and ``photographs``.
     :raises ValueError: the kind or the split is unknown.
     """
-    scene = make_scene([seed, _SPLIT_ID[split]], split, kind, catalogue)
+    scene = make_scene([seed, _SPLIT_ID[split]], split, kind, catalogue, photographs)
     renderer.load(scene)
     rng = np.random.default_rng([seed, _SPLIT_ID[split], 1])
     for _ in range(views):

@@ -16,6 +16,7 @@ import numpy as np
 from dense_perception.world import dining, indoors, outdoors
 from dense_perception.world.builder import FAR, NEAR, Area, Circle, SceneBuilder, flat
 from dense_perception.world.catalogue import Catalogue
+from dense_perception.world.photographs import Photographs
 
 KINDS = ('room', 'office', 'tabletop', 'corridor', 'hall', 'street', 'yard', 'trail', 'dining')
 # Of the scenes of no given kind. "dining" is younger than the frames that models were compared on:
@@ -49,19 +50,22 @@ class Scene:
 
 
 def make_scene(seed: int | Sequence[int], split: str, kind: str | None = None,
-               catalogue: Catalogue | None = None) -> Scene:
+               catalogue: Catalogue | None = None,
+               photographs: Photographs | None = None) -> Scene:
     """A random scene; the same arguments always give the same scene.
 
     :param split: texture bank, ``train`` or ``held_out``.
     :param kind: one of :data:`KINDS`; None draws one of all but "dining".
     :param catalogue: modelled pieces that stand in for objects like them.
+    :param photographs: of materials, which stand in for textures. They belong to no bank: what
+        is measured on ``held_out`` must not have them.
     :raises ValueError: the kind or the split is unknown.
     """
     rng = np.random.default_rng(seed)
     kind = kind or str(rng.choice(KINDS, p=_SHARES))
     if kind not in _BUILDERS:
         raise ValueError(f'unknown kind of scene "{kind}"; choose from {", ".join(KINDS)}')
-    builder = SceneBuilder(rng, split, catalogue)
+    builder = SceneBuilder(rng, split, catalogue, photographs)
     free = _BUILDERS[kind](builder)
     return Scene(kind, builder.spec.compile(), free, tuple(builder.obstacles),
                  tuple(builder.people), tuple(builder.targets), builder.ground)

@@ -25,7 +25,8 @@ class Texture:
     """A periodic colour image, uint8 (N, N, 3), that spans ``metres`` x ``metres``.
 
     A picture has ``metres`` 1: it fills a face whose texture coordinates run from 0 to 1. So have
-    the images of modelled pieces (``catalogue.py``), of kind "own" and not periodic.
+    the images of modelled pieces (``catalogue.py``), of kind "own" and not periodic. Photographs
+    (``photographs.py``) are of kind "pic".
     """
 
     kind: str

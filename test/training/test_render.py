@@ -6,6 +6,7 @@ import json
 import sys
 import zipfile
 
+import cv2
 import numpy as np
 import pytest
 
@@ -60,4 +61,34 @@ def test_a_folder_without_libraries_is_refused(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         render.main()
     assert 'no furniture library (*.sh3f) in' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_frames_with_photographs_have_shards_of_their_own_that_name_the_archives(
+        tmp_path, screen):
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    with zipfile.ZipFile(tmp_path / 'felt.whl', 'w') as archive:
+        archive.writestr('robosuite/models/assets/textures/gray-felt.png',
+                         cv2.imencode('.png', image)[1].tobytes())
+    with zipfile.ZipFile(tmp_path / 'empty.sh3f', 'w') as archive:
+        archive.writestr('PluginFurnitureCatalog.properties', 'id=empty\n')
+    plain, job = (render.Job(str(tmp_path), 'train', 2, 1, 2, 64, 48, 'room', str(tmp_path), given)
+                  for given in (None, str(tmp_path)))
+    assert [render.render_shard(j) for j in (plain, job)] == [2, 2]
+    assert job.folder.name == 'train_catalogue_photographs_room_000002'
+    provenance = [json.loads((j.folder / 'provenance.json').read_text()) for j in (plain, job)]
+    assert 'archives' not in provenance[0] and list(provenance[1]['archives']) == ['felt.whl']
+    images = [np.load(j.folder / 'images.npy') for j in (plain, job)]
+    assert (images[0] != images[1]).any()
+
+
+@pytest.mark.parametrize(('more', 'sentence'), [
+    ([], 'no archive (*.whl) with photographs of materials in'),
+    (['--split', 'held_out'], '--photographs are for training frames')])
+def test_photographs_that_cannot_be_had_are_refused(tmp_path, monkeypatch, capsys, more, sentence):
+    monkeypatch.setattr(sys, 'argv', ['dense-perception-world', '--out', str(tmp_path / 'out'),
+                                      '--photographs', str(tmp_path), *more])
+    with pytest.raises(SystemExit):
+        render.main()
+    assert sentence in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()

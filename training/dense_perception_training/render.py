@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from dense_perception import __version__
 from dense_perception.world.catalogue import Catalogue
+from dense_perception.world.photographs import Photographs
 from dense_perception.world.scene import KINDS
 from dense_perception_training.shards import write_shard
 
@@ -30,11 +31,13 @@ class Job:
     height: int
     kind: str | None = None
     catalogue: str | None = None
+    photographs: str | None = None
 
     @property
     def folder(self) -> Path:
         """Where the shard lands."""
         name = '_'.join(filter(None, (self.split, 'catalogue' if self.catalogue else None,
+                                      'photographs' if self.photographs else None,
                                       self.kind, f'{self.first_scene:06d}')))
         return Path(self.out) / name
 
@@ -47,14 +50,17 @@ def render_shard(job: Job) -> int:
     from dense_perception.world.sampler import sample_frames
     renderer = Renderer(job.width, job.height)
     catalogue = Catalogue(job.catalogue) if job.catalogue else None
+    photographs = Photographs(job.photographs) if job.photographs else None
     meta = {'version': __version__, **asdict(job)}
     if catalogue:
         meta['libraries'] = catalogue.checksums()
+    if photographs:
+        meta['archives'] = photographs.checksums()
 
     def frames() -> Iterator[WorldFrame]:
         for scene in range(job.first_scene, job.first_scene + job.scenes):
             yield from sample_frames(scene, job.split, job.views, renderer, job.width, job.height,
-                                     job.kind, catalogue)
+                                     job.kind, catalogue, photographs)
 
     try:
         return write_shard(job.folder, frames(), meta)
@@ -73,6 +79,8 @@ def main() -> None:
                         'kinds but dining, in their usual shares)')
     parser.add_argument('--catalogue', metavar='FOLDER', help='Sweet Home 3D furniture libraries '
                         '(*.sh3f), whose pieces stand in for objects like them')
+    parser.add_argument('--photographs', metavar='FOLDER', help='archives of MiniWorld and '
+                        'robosuite (*.whl), whose photographs of materials stand in for textures')
     parser.add_argument('--scenes', type=int, default=2000, help='number of scenes')
     parser.add_argument('--first-scene', type=int, default=0)
     parser.add_argument('--views', type=int, default=6, help='frames of each scene')
@@ -81,16 +89,21 @@ def main() -> None:
     parser.add_argument('--height', type=int, default=256)
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
-    if args.catalogue:
-        try:
+    if args.photographs and args.split == 'held_out':
+        parser.error('--photographs are for training frames: leave them out of --split held_out, '
+                     'whose textures must not be seen in training')
+    try:
+        if args.catalogue:
             Catalogue(args.catalogue)
-        except (OSError, ValueError) as error:
-            parser.error(str(error))
+        if args.photographs:
+            Photographs(args.photographs)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     # One software-rendering thread a worker: the workers are the parallelism.
     os.environ.setdefault('LP_NUM_THREADS', '0')
     jobs = [Job(args.out, args.split, first,
                 min(args.scenes_per_shard, args.first_scene + args.scenes - first), args.views,
-                args.width, args.height, args.kind, args.catalogue)
+                args.width, args.height, args.kind, args.catalogue, args.photographs)
             for first in range(args.first_scene, args.first_scene + args.scenes,
                                args.scenes_per_shard)]
     with multiprocessing.get_context('spawn').Pool(args.workers, maxtasksperchild=4) as pool, \
