@@ -37,6 +37,9 @@ OPSET = 18
 MAX_FILE_BYTES = 2_000_000_000
 """Of weights in one file: protobuf messages end at 2 GiB. More go to a second file beside it."""
 
+HALF = '.half'
+"""Suffix of the initialisers that are stored as float16."""
+
 _MIN_HALF_ELEMENTS = 1024  # smaller tensors (biases, norms) stay float32: they weigh nothing
 
 
@@ -138,7 +141,7 @@ def _halve_weights(proto: onnx.ModelProto) -> None:
         values = numpy_helper.to_array(tensor)
         if values.dtype != np.float32 or values.size < _MIN_HALF_ELEMENTS:
             continue
-        stored = f'{tensor.name}.half'
+        stored = tensor.name + HALF
         halved.append((tensor, numpy_helper.from_array(values.astype(np.float16), stored)))
         casts.append(helper.make_node('Cast', [stored], [tensor.name], to=TensorProto.FLOAT))
     for original, half in halved:

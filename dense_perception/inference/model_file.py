@@ -77,6 +77,12 @@ def resolve(name_or_path: str | Path) -> Path:
                          f'of the shipped models: {", ".join(list_shipped()) or "(none)"}')
 
 
+def names_file(name_or_path: str | Path) -> bool:
+    """Whether this is a file or the name of a shipped model, rather than a folder or nothing."""
+    path = Path(name_or_path).expanduser()
+    return path.is_file() or (not path.exists() and str(name_or_path) in list_shipped())
+
+
 def _check_data(path: Path, text: str) -> None:
     """:raises ModelFileError: the second file is absent or not the one that was written."""
     try:

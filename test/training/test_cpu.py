@@ -67,3 +67,28 @@ print(before, kept())
     before, after = map(int, result.stdout.split())
     assert before < 64 << 20
     assert after > 120 << 20
+
+
+def test_bfloat16_only_where_the_processor_has_it(monkeypatch, capsys):
+    monkeypatch.setattr(cpu, 'has_bfloat16', lambda: False)
+    assert cpu.precision_for('bf16-mixed') == '32-true'
+    assert 'no bfloat16' in capsys.readouterr().out
+    assert cpu.precision_for('16-mixed') == '16-mixed'
+    monkeypatch.setattr(cpu, 'has_bfloat16', lambda: True)
+    assert cpu.precision_for('bf16-mixed') == 'bf16-mixed'
+    assert not capsys.readouterr().out
+
+
+def test_muon_in_float32(monkeypatch):
+    from timm.optim import muon as module
+    monkeypatch.setattr(module, 'zeropower_via_newtonschulz', module.zeropower_via_newtonschulz)
+    gradient = torch.randn(8, 16)
+    steps = []
+    for prepare in (lambda: None, cpu.orthogonalise_in_float32):
+        prepare()
+        weight = torch.nn.Parameter(torch.zeros(8, 16))
+        weight.grad = gradient.clone()
+        module.Muon([weight], lr=1.0, weight_decay=0.0).step()
+        steps.append(weight.detach())
+    assert not torch.equal(steps[1], steps[1].bfloat16().float())
+    torch.testing.assert_close(steps[1], steps[0], rtol=0, atol=0.05)

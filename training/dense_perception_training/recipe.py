@@ -31,7 +31,10 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """``name`` and ``options`` of ``models.create_model``; ``weights``: a folder to start from."""
+    """``name`` and ``options`` of ``models.create_model``, and what to start from.
+
+    ``weights``: a folder of weights, or a model file by its path or the name of a shipped one.
+    """
 
     name: str = MISSING
     options: dict[str, Any] = field(default_factory=dict)

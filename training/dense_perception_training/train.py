@@ -17,6 +17,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from dense_perception.export.weights import WeightsError
+from dense_perception.inference.model_file import ModelFileError
 from dense_perception.models import model_entry
 from dense_perception_training.classifying import ClassifierTrainer
 from dense_perception_training.datasets import DatasetError
@@ -122,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         run = args.out or Path('runs') / find_recipe(name).stem
         train(recipe, run, args.device, args.devices, args.nodes, args.sharded)
-    except (DatasetError, LossError, NotANumberError, RecipeError, TransformError,
+    except (DatasetError, LossError, ModelFileError, NotANumberError, RecipeError, TransformError,
             WeightsError) as error:
         raise SystemExit(f'dense-perception-train: {error}') from None
     except OSError as error:

@@ -66,6 +66,22 @@ class DenseHead(nn.Module):
                        if merged.out_channels < merged.in_channels
                        else nn.Sequential(shuffle, merged))
 
+    def unabsorbed(self, state: dict[str, torch.Tensor], own: str, before: nn.Conv2d,
+                   its: str) -> dict[str, torch.Tensor]:
+        """Names and values before :meth:`absorb`: the layer in front becomes the identity.
+
+        :param own, its: prefixes of this head's names and of those of ``before``.
+        """
+        merged = next((own + name for name in ('linear', 'linear.1')
+                       if f'{own}{name}.weight' in state), None)
+        if merged is None or before.in_channels != before.out_channels:
+            return state
+        weight, bias = state[f'{merged}.weight'], state[f'{merged}.bias']
+        return {**state, f'{own}linear.weight': weight.flatten(1)[:, :, None, None],
+                f'{own}linear.bias': bias.flatten(),
+                f'{its}weight': torch.eye(before.in_channels)[:, :, None, None],
+                f'{its}bias': torch.zeros(before.out_channels)}
+
     def _activate(self, value: torch.Tensor) -> torch.Tensor:
         if self.depth == 'sigmoid':
             return self.max_depth * torch.sigmoid(value)

@@ -139,6 +139,13 @@ class XNet(nn.Module):
         self.encoder.fold_for_inference(*self.encoder_size(height, width))
         self.head.absorb(*self.pfp.take_tail())
 
+    def unfolded(self, folded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """State of a network that computes what a folded one does.
+
+        :param folded: names and values of what ``fold_for_inference`` left, and maybe more.
+        """
+        return self.head.unabsorbed(folded, 'head.', self.pfp.fuse.fc2, 'pfp.fuse.fc2.')
+
 
 class Decoder(nn.Module):
     """Stem and stages of a timm ConvNeXt, under timm's own parameter names.
