@@ -6,7 +6,8 @@
 #
 # Knobs (environment): RECIPE, SCENES (of the mixture; a sixth as many dining rooms, a twelfth as
 # many tables), CATALOGUE (a folder of furniture libraries, *.sh3f; half as many scenes again, a
-# third of the samples), HELD_OUT, WORKERS, DEVICE (cuda or cpu), PYTHON.
+# third of the samples), PHOTOGRAPHS (a folder of wheels with photographs of materials, for those
+# scenes), HELD_OUT, WORKERS, DEVICE (cuda or cpu), PYTHON.
 # Needs Python with torch, timm, onnx, onnxruntime, mujoco, opencv, safetensors, tqdm, PyYAML,
 # lightning-fabric, omegaconf, tensorboard, matplotlib, pillow, trimesh.
 set -euo pipefail
@@ -14,7 +15,8 @@ cd "$(dirname "$0")/../.."
 : "${RUN:?set RUN to the folder that keeps frames and checkpoints}"
 RECIPE=${RECIPE:-training/configs/xnet_small_gpu.yaml}
 SCENES=${SCENES:-8000} HELD_OUT=${HELD_OUT:-100} WORKERS=${WORKERS:-$(nproc)}
-DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3} CATALOGUE=${CATALOGUE:-}
+DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3}
+CATALOGUE=${CATALOGUE:-} PHOTOGRAPHS=${PHOTOGRAPHS:-}
 export PYTHONPATH="$PWD:$PWD/training${PYTHONPATH:+:$PYTHONPATH}" MUJOCO_GL=${MUJOCO_GL:-egl}
 
 render() {
@@ -34,9 +36,11 @@ frames() {  # FOLDER SCENES FIRST_SCENE [OPTION...]: the mixture, and more of wh
 echo "== frames: $SCENES scenes and more of some kinds to train on, $HELD_OUT held out"
 frames "$RUN/world/train" "$SCENES" 0
 sources="{dataset: world, root: $RUN/world/train, rate: 0.65}"
-if [ -n "$CATALOGUE" ]; then
-    frames "$RUN/world/catalogue" $((SCENES / 2)) $((2 * SCENES)) --catalogue "$CATALOGUE"
-    sources+=", {dataset: world, root: $RUN/world/catalogue, rate: 0.35}"
+# What others made, where it is given.
+theirs=(${CATALOGUE:+--catalogue "$CATALOGUE"} ${PHOTOGRAPHS:+--photographs "$PHOTOGRAPHS"})
+if [ ${#theirs[@]} -gt 0 ]; then
+    frames "$RUN/world/theirs" $((SCENES / 2)) $((2 * SCENES)) "${theirs[@]}"
+    sources+=", {dataset: world, root: $RUN/world/theirs, rate: 0.35}"
 fi
 render --out "$RUN/world/held_out" --split held_out --scenes "$HELD_OUT" --views 5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -28,8 +29,10 @@ def spread_norms(model: nn.Module, norms: Mapping[str, str], recipe: Recipe,
     """Give batch norms that only add a bias the statistics of what reaches them; in place.
 
     In evaluation the model computes what it did, and in training nearly so: without this, training
-    would divide by a spread that the weights do not know. Each convolution is scaled to outputs of
-    variance 1, so that one learning rate suits all of them.
+    would divide by a spread that the weights do not know. The size of a convolution before a norm
+    says nothing about what is computed, but an optimiser's steps are as large for small weights as
+    for large ones. So each channel is scaled to outputs of variance 1, and each convolution to the
+    size that the model's other ones have for theirs.
 
     :param norms: batch norm -> convolution before it, as ``export.reopen`` gives them.
     :param batches: of the recipe's first stage, to measure on.
@@ -44,12 +47,29 @@ def spread_norms(model: nn.Module, norms: Mapping[str, str], recipe: Recipe,
             model(x)
     for hook in hooks:
         hook.remove()
+    usual = _usual_size(model, set(norms.values()))
     with torch.no_grad():
         for name, conv in norms.items():
             count, first, second = sums[name]
             mean = first / count
-            _spread(model.get_submodule(name), model.get_submodule(conv), mean,
+            _spread(model.get_submodule(name), model.get_submodule(conv), usual, mean,
                     (second / count - mean ** 2).clamp_min(0))
+
+
+def _size(conv: nn.Conv2d) -> float:
+    """Root mean square of a convolution's singular values, over the root of their number.
+
+    Runs with Muon end at about the same size in all layers.
+    """
+    weight = conv.weight.flatten(1)
+    return (weight.norm() / min(weight.shape)).item()
+
+
+def _usual_size(model: nn.Module, merged: set[str]) -> float | None:
+    """The median size of the convolutions that nothing was merged into; None without such."""
+    sizes = [_size(module) for name, module in model.named_modules()
+             if type(module) is nn.Conv2d and module.groups == 1 and name not in merged]
+    return statistics.median(sizes) if sizes else None
 
 
 def _add(total: torch.Tensor, x: torch.Tensor) -> None:
@@ -58,10 +78,14 @@ def _add(total: torch.Tensor, x: torch.Tensor) -> None:
                           flat.square().sum(1)])
 
 
-def _spread(norm: nn.BatchNorm2d, conv: nn.Conv2d, mean: torch.Tensor,
+def _spread(norm: nn.BatchNorm2d, conv: nn.Conv2d, usual: float | None, mean: torch.Tensor,
             variance: torch.Tensor) -> None:
     scale = (variance + _DEAD).sqrt()
     conv.weight /= scale.view(-1, 1, 1, 1)
+    if usual is not None and conv.groups == 1:
+        factor = usual / _size(conv)
+        conv.weight *= factor
+        scale /= factor
     if conv.bias is not None:
         conv.bias /= scale
     norm.running_mean.copy_(mean / scale)
