@@ -4,10 +4,21 @@
 #
 #   RUN=/data/run scripts/gpu/train_shipped.sh
 #
-# Knobs (environment): RECIPE, SCENES (of the mixture; a sixth as many dining rooms, a twelfth as
-# many tables), CATALOGUE (a folder of furniture libraries, *.sh3f; half as many scenes again, a
-# third of the samples), PHOTOGRAPHS (a folder of wheels with photographs of materials, for those
-# scenes), HELD_OUT, WORKERS, DEVICE (cuda or cpu), PYTHON.
+# Knobs (environment):
+#   RECIPE       name or file (xnet_small_gpu)
+#   START        weights or a model file to go on from, such as xnet_small; nothing = from scratch
+#   MINUTES      that training is to take here, instead of the recipe's steps
+#   SCENES       of the mixture; a sixth as many dining rooms, a twelfth as many tables come to it
+#   CATALOGUE    folder of furniture libraries (*.sh3f), for half as many scenes again and a third
+#                of the samples
+#   PHOTOGRAPHS  folder of wheels with photographs of materials, for those same scenes
+#   HELD_OUT (scenes), WORKERS, DEVICE (cuda or cpu), PYTHON
+#
+# Arguments change the recipe. On a GPU of a quarter of an hour, for example:
+#
+#   RUN=/data/run START=xnet_small MINUTES=7 SCENES=1000 scripts/gpu/train_shipped.sh \
+#       seed=10 stages.0.lr=8.0e-3 stages.0.lr_end=4.0e-3 stages.1.lr=4.0e-3
+#
 # Needs Python with torch, timm, onnx, onnxruntime, mujoco, opencv, safetensors, tqdm, PyYAML,
 # lightning-fabric, omegaconf, tensorboard, matplotlib, pillow, trimesh.
 set -euo pipefail
@@ -16,7 +27,7 @@ cd "$(dirname "$0")/../.."
 RECIPE=${RECIPE:-training/configs/xnet_small_gpu.yaml}
 SCENES=${SCENES:-8000} HELD_OUT=${HELD_OUT:-100} WORKERS=${WORKERS:-$(nproc)}
 DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3}
-CATALOGUE=${CATALOGUE:-} PHOTOGRAPHS=${PHOTOGRAPHS:-}
+CATALOGUE=${CATALOGUE:-} PHOTOGRAPHS=${PHOTOGRAPHS:-} START=${START:-} MINUTES=${MINUTES:-}
 export PYTHONPATH="$PWD:$PWD/training${PYTHONPATH:+:$PYTHONPATH}" MUJOCO_GL=${MUJOCO_GL:-egl}
 
 render() {
@@ -46,6 +57,7 @@ render --out "$RUN/world/held_out" --split held_out --scenes "$HELD_OUT" --views
 
 echo "== training by $RECIPE"
 "$PYTHON" -m dense_perception_training.train "$RECIPE" "sources=[$sources]" \
+    ${START:+"model.weights=$START"} "$@" ${MINUTES:+--minutes "$MINUTES"} \
     --out "$RUN/training" --device "$DEVICE"
 
 echo "== model file"

@@ -7,6 +7,7 @@ several processes on the cores of one: ``torchrun ... -m dense_perception_traini
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from omegaconf import OmegaConf
 from dense_perception.export.weights import WeightsError
 from dense_perception.inference.model_file import ModelFileError
 from dense_perception.models import model_entry
+from dense_perception_training.budget import within
 from dense_perception_training.classifying import ClassifierTrainer
 from dense_perception_training.datasets import DatasetError
 from dense_perception_training.detecting import DetectorTrainer
@@ -57,10 +59,15 @@ def keep_recipe(recipe: Recipe, run: Path) -> None:
 
 
 def train(recipe: Recipe, run: Path, device: str, devices: int = 1, nodes: int = 1,
-          sharded: bool = False) -> None:
-    """Train to the end of the recipe, or go on where an earlier call was stopped."""
+          sharded: bool = False, minutes: float | None = None) -> None:
+    """Train to the end of the recipe, or go on where an earlier call was stopped.
+
+    :param minutes: what the run is to take on this machine, instead of the recipe's steps.
+    """
     fabric = make_fabric(device, devices, nodes, recipe, sharded)
     fabric.launch()
+    if minutes is not None:
+        recipe = within(minutes, recipe, run, fabric, trainer_class(recipe))
     if fabric.is_global_zero:
         keep_recipe(recipe, run)
     fabric.barrier()
@@ -89,6 +96,13 @@ def trainer_class(recipe: Recipe) -> type[Trainer]:
     return next((kind for task, kind in _TRAINERS.items() if task in tasks), Trainer)
 
 
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f'{text} is no time; write minutes above 0')
+    return minutes
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``dense-perception-train``."""
     parser = argparse.ArgumentParser(prog='dense-perception-train', description=__doc__)
@@ -108,6 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--sharded', action='store_true',
                         help='FSDP: share the weights among the processes, for models that do not '
                              'fit into one')
+    parser.add_argument('--minutes', type=_minutes, metavar='M',
+                        help='shorten or draw out the stages so that the run takes about so long '
+                             'on this machine, which is measured first')
     parser.add_argument('--measure-loading', type=int, metavar='STEPS',
                         help='train nothing: tell how far data loading keeps up over so many '
                              'steps')
@@ -122,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                   f'batches: {rates["share"]:.2f}')
             return
         run = args.out or Path('runs') / find_recipe(name).stem
-        train(recipe, run, args.device, args.devices, args.nodes, args.sharded)
+        train(recipe, run, args.device, args.devices, args.nodes, args.sharded, args.minutes)
     except (DatasetError, LossError, ModelFileError, NotANumberError, RecipeError, TransformError,
             WeightsError) as error:
         raise SystemExit(f'dense-perception-train: {error}') from None
