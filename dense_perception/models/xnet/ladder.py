@@ -132,6 +132,10 @@ class FPN(nn.Module):
         self.encoder.fold_for_inference(height, width)
         self.head.absorb(*self.pfp.take_tail())
 
+    def unfolded(self, folded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """See :meth:`XNet.unfolded`."""
+        return self.head.unabsorbed(folded, 'head.', self.pfp.fuse.fc2, 'pfp.fuse.fc2.')
+
 
 def _require_pyramid(encoder: Encoder, name: str) -> None:
     if encoder.strides != FOUR_STRIDES:
