@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from dense_perception.export.graph import DeployGraph
+from dense_perception.export.merged_norms import NORMS_KEY, packed
 from dense_perception.export.parity import (
     TOLERANCES,
     ExportError,
@@ -60,6 +61,8 @@ def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bo
     _require_finite(model)
     card = replace(card, weights_sha256=_weights_digest(model))
     model = (model if in_place else copy.deepcopy(model)).eval().float()
+    # Only of models that can be opened again.
+    norms = packed(model, card.input_size) if hasattr(model, 'unfolded') else None
     if hasattr(model, 'fold_for_inference'):
         model.fold_for_inference(*card.input_size)
     graph = DeployGraph(model, card).eval()
@@ -67,7 +70,10 @@ def export_model(model: nn.Module, card: ModelCard, path: Path, half_weights: bo
     # Written in a folder of its own, checked there, and only then put in place.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
         partial = Path(folder) / path.name
-        _write(_proto(graph, half_weights, any_batch), partial)
+        proto = _proto(graph, half_weights, any_batch)
+        if norms is not None:
+            proto.metadata_props.add(key=NORMS_KEY, value=norms)
+        _write(proto, partial)
         onnx.checker.check_model(partial)
         parity = check_parity(graph, partial, TOLERANCES[half_weights])
         _put_in_place(partial, path)

@@ -7,7 +7,6 @@ go on training with images of their own.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -16,35 +15,31 @@ from onnx import numpy_helper
 from torch import nn
 
 from dense_perception.export.graph import DeployGraph
+from dense_perception.export.merged_norms import NORMS_KEY, State, norms_after, separate, unpacked
 from dense_perception.export.onnx_export import HALF
 from dense_perception.export.parity import TOLERANCES, ExportError, check_parity
-from dense_perception.export.weights import WeightsError
+from dense_perception.export.weights import WeightsError, load_weights
 from dense_perception.inference.card import ModelCard
-from dense_perception.inference.model_file import ModelFile
+from dense_perception.inference.model_file import ModelFile, names_file
 from dense_perception.models import create_model
-from dense_perception.models.complexity import input_channels
 
 _PREFIX = 'model.'  # the model's place in DeployGraph
 _LAST_OF_BLOCK = 'mlp.fc2.weight'  # of a ConvNeXt block, before its layer scale
 _MERGED = '_bias'  # the exporter's suffix of a bias that a batch norm left in the convolution
 
 
-@dataclass(frozen=True)
-class Reopened:
-    """A model with the weights of a model file, in evaluation mode.
+def open_weights(folder_or_file: str | Path) -> tuple[nn.Module, ModelCard]:
+    """The model and the card of a folder of weights, or of a model file.
 
-    ``norms``: batch norm -> the convolution it was merged into, by name. Such a norm does nothing
-    but add a bias until somebody measures what reaches it: before training, see
-    ``dense_perception_training.norms.spread_norms``.
+    :raises ModelFileError: the model file cannot be read.
+    :raises WeightsError: it, or the folder, holds no weights to train on.
     """
-
-    model: nn.Module
-    card: ModelCard
-    norms: dict[str, str]
+    return (reopen(folder_or_file) if names_file(folder_or_file)
+            else load_weights(Path(folder_or_file)))
 
 
-def reopen(name_or_path: str | Path) -> Reopened:
-    """Build the variant of a file's card, with the file's weights.
+def reopen(name_or_path: str | Path) -> tuple[nn.Module, ModelCard]:
+    """Build the variant of a file's card, with the file's weights as they were trained.
 
     :raises ModelFileError: there is no such model file.
     :raises WeightsError: the file does not hold the weights as they are trained: of networks with
@@ -53,17 +48,9 @@ def reopen(name_or_path: str | Path) -> Reopened:
     file = ModelFile.open(name_or_path)
     try:
         model = create_model(file.card.variant, **file.card.options).eval()
+        state = _state(file, model)
     except (TypeError, ValueError) as error:
         raise WeightsError(f'{file.path}: {error}') from None
-    state = _initialisers(file.path)
-    if hasattr(model, 'unfolded'):
-        state = model.unfolded(state)
-    norms = {norm: conv for norm, conv in _norms_after(model, file.card).items()
-             if f'{norm}.weight' not in state}
-    for norm, conv in norms.items():
-        # A convolution with a bias of its own keeps the merged one there.
-        bias = state.get(f'{conv}.weight{_MERGED}')
-        state.update(_identity(model.get_submodule(norm), bias, norm))
     wanted = model.state_dict()
     lacking = [k for k, v in wanted.items() if not k.endswith('num_batches_tracked')
                and (k not in state or state[k].shape != v.shape)]
@@ -75,12 +62,31 @@ def reopen(name_or_path: str | Path) -> Reopened:
               'exported from')
     model.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
     _require_same(model, file)
-    return Reopened(model, file.card, norms)
+    return model, file.card
 
 
-def _initialisers(path: Path) -> dict[str, torch.Tensor]:
+def _state(file: ModelFile, model: nn.Module) -> State:
+    """What a file holds of a model's state; merged norms are taken out of the convolutions."""
+    proto = onnx.load(file.path)
+    state = _initialisers(proto.graph)
+    if hasattr(model, 'unfolded'):
+        state = model.unfolded(state)
+    kept = {p.key: p.value for p in proto.metadata_props}.get(NORMS_KEY)
+    if kept is None:
+        return state
+    norms = unpacked(kept)
+    merged = {norm: conv for norm, conv in norms_after(model, file.card.input_size).items()
+              if f'{norm}.weight' not in state}
+    for norm, conv in merged.items():
+        state.update({k: v for k, v in norms.items() if k.rpartition('.')[0] == norm})
+        # A convolution with a bias of its own keeps the merged one there.
+        bias = state.get(f'{conv}.weight{_MERGED}', state.get(f'{conv}.bias'))
+        separate(state, norm, conv, bias, model.get_submodule(norm).eps)
+    return state
+
+
+def _initialisers(graph: onnx.GraphProto) -> State:
     """Name in the model -> float32 values of all weights that a file holds."""
-    graph = onnx.load(path).graph
     held = {t.name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(t).copy()).float()
             for t in graph.initializer}
     convs = {node.output[0]: node for node in graph.node if node.op_type == 'Conv'}
@@ -97,45 +103,6 @@ def _initialisers(path: Path) -> dict[str, torch.Tensor]:
             if scale in held and weight.endswith(_LAST_OF_BLOCK):
                 held[weight.removesuffix(_LAST_OF_BLOCK) + 'gamma'] = held[scale].flatten()
     return {name.removeprefix(_PREFIX): value for name, value in held.items()}
-
-
-def _norms_after(model: nn.Module, card: ModelCard) -> dict[str, str]:
-    """Batch norm -> the convolution whose output it reads, by name."""
-    maker: dict[int, str] = {}
-    found: dict[str, str] = {}
-    kept = []  # tensors of one pass, so that no address is used twice
-
-    def note_output(name: str, output: torch.Tensor) -> None:
-        maker[id(output)] = name
-        kept.append(output)
-
-    def note_input(name: str, value: torch.Tensor) -> None:
-        if id(value) in maker:
-            found[name] = maker[id(value)]
-
-    hooks = []
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d):
-            hooks.append(module.register_forward_hook(
-                lambda _, __, output, name=name: note_output(name, output)))
-        elif isinstance(module, nn.BatchNorm2d):
-            hooks.append(module.register_forward_pre_hook(
-                lambda _, inputs, name=name: note_input(name, inputs[0])))
-    with torch.no_grad():
-        model(torch.zeros(1, input_channels(model), *card.input_size))
-    for hook in hooks:
-        hook.remove()
-    return found
-
-
-def _identity(norm: nn.Module, bias: torch.Tensor | None, name: str) -> dict[str, torch.Tensor]:
-    """State of a batch norm that adds a bias, or nothing, and does nothing else."""
-    assert isinstance(norm, nn.BatchNorm2d)
-    zeros = torch.zeros(norm.num_features)
-    return {f'{name}.weight': torch.ones_like(zeros),
-            f'{name}.bias': zeros if bias is None else bias,
-            f'{name}.running_mean': zeros,
-            f'{name}.running_var': torch.full_like(zeros, 1 - norm.eps)}
 
 
 def _require_same(model: nn.Module, file: ModelFile) -> None:

@@ -42,3 +42,25 @@ def enliven(model: nn.Module, height: int, width: int, seed: int = 0) -> nn.Modu
             for _ in range(2):
                 model(torch.randn(2, channels, height, width, generator=generator))
     return model.eval()
+
+
+def as_trained(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Make every parameter and statistic of an xNet unlike the others', in place.
+
+    So is every trained one; of equal tensors an export keeps one. Only norms that read the same
+    map have the same statistics.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1, generator=generator)
+                module.running_var.uniform_(0.5, 2, generator=generator)
+        for stage, level in zip((1, 2, 3), model.pfp.levels, strict=False):
+            first, second = model.decoder.stages[stage].downsample[0], level.norm
+            if isinstance(first, nn.BatchNorm2d):
+                second.running_mean.copy_(first.running_mean)
+                second.running_var.copy_(first.running_var)
+    return model.eval()

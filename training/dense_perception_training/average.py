@@ -9,24 +9,29 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dense_perception.export.weights import WeightsError, load_weights, save_weights
-from dense_perception.inference.model_file import names_file
+import torch
+from torch import nn
+from torch.optim.swa_utils import update_bn
+from tqdm import tqdm
+
+from dense_perception.export.reopen import open_weights
+from dense_perception.export.weights import WeightsError, save_weights
+from dense_perception.models import model_entry
+from dense_perception.models.complexity import input_channels
 from dense_perception_training.datasets import DatasetError
-from dense_perception_training.norms import measure_norms
+from dense_perception_training.feeding import network_input, open_batches
 from dense_perception_training.recipe import KEPT, Recipe, RecipeError
-from dense_perception_training.starting import open_weights
 from dense_perception_training.transforms import TransformError
 
 
 def average(runs: Sequence[tuple[Path, float]], out: Path, batches: int = 0) -> None:
     """Write the weighted mean of runs of one model, with the card of the first.
 
-    :param runs: folders, after the first also the model file that its recipe began with: it is
-        opened as that run opened it.
+    :param runs: folders of weights or model files, with a weight each.
     :param batches: what the batch norms' statistics are measured on anew: the mean of statistics
         is not the statistics of the mean. Batches of the first run's recipe at its last stage; 0
         keeps the mean.
@@ -38,12 +43,11 @@ def average(runs: Sequence[tuple[Path, float]], out: Path, batches: int = 0) -> 
         raise ValueError('no run to take the mean of')
     if wrong := [f'{run}={weight:g}' for run, weight in runs if not 0 < weight < math.inf]:
         raise ValueError(f'weights have to be positive numbers, not {", ".join(wrong)}')
-    model, card = load_weights(runs[0][0])
+    model, card = open_weights(runs[0][0])
     total = sum(weight for _, weight in runs)
     mean = {k: v.double() * (runs[0][1] / total) for k, v in model.state_dict().items()}
     for run, weight in runs[1:]:
-        other, its_card = (open_weights(run, Recipe.load(runs[0][0] / KEPT)) if names_file(run)
-                           else load_weights(run))
+        other, its_card = open_weights(run)
         if (its_card.variant, its_card.options) != (card.variant, card.options):
             raise WeightsError(f'{run} is {its_card.variant} {its_card.options}, {runs[0][0]} '
                                f'{card.variant} {card.options}: only weights of one model have a '
@@ -54,6 +58,20 @@ def average(runs: Sequence[tuple[Path, float]], out: Path, batches: int = 0) -> 
     if batches:
         measure_norms(model, Recipe.load(runs[0][0] / KEPT), batches)
     save_weights(model, replace(card, metrics={}), out)
+
+
+def measure_norms(model: nn.Module, recipe: Recipe, batches: int) -> None:
+    """Measure the statistics of a model's batch norms on batches of a recipe's last stage."""
+    stage = len(recipe.stages) - 1
+    data = open_batches(recipe, stage, recipe.stages[stage].batch, (recipe.seed, 0))
+    spec, channels = model_entry(recipe.model.name).input, input_channels(model)
+
+    def inputs() -> Iterator[torch.Tensor]:
+        for step in tqdm(range(batches), unit='batch', desc='batch norms'):
+            yield network_input(data[step], spec, channels)
+
+    update_bn(inputs(), model)
+    model.eval()
 
 
 def _run(text: str) -> tuple[Path, float]:
@@ -70,8 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``dense-perception-average``."""
     parser = argparse.ArgumentParser(prog='dense-perception-average', description=__doc__)
     parser.add_argument('runs', nargs='+', type=_run, metavar='RUN[=WEIGHT]',
-                        help='training runs of one model; after the first also the model file '
-                             'that it began with')
+                        help='training runs, or model files, of one model')
     parser.add_argument('--out', type=Path, required=True, help='folder for weights and card')
     parser.add_argument('--batches', type=int, default=0, metavar='N',
                         help="measure the batch norms anew on so many batches of the first run's "

@@ -14,17 +14,11 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import FSDPStrategy
 from torch import nn
 
-from dense_perception.export.reopen import reopen
-from dense_perception.export.weights import load_weights
-from dense_perception.inference.card import ModelCard
-from dense_perception.inference.model_file import names_file
+from dense_perception.export.reopen import open_weights
 from dense_perception.models import create_model
 from dense_perception_training import cpu
 from dense_perception_training.feeding import class_weights
-from dense_perception_training.norms import spread_norms
 from dense_perception_training.recipe import KEPT, Recipe, RecipeError
-
-_NORM_BATCHES = 16  # that the batch norms of a model file are measured on
 
 
 def start_model(recipe: Recipe) -> nn.Module:
@@ -38,7 +32,7 @@ def start_model(recipe: Recipe) -> nn.Module:
     except (TypeError, ValueError) as error:
         raise RecipeError(f'model: {error}') from None
     if choice.weights is not None:
-        start, _ = open_weights(choice.weights, recipe)
+        start, _ = open_weights(choice.weights)
         try:
             missing, unknown = model.load_state_dict(start.state_dict(), strict=False)
         except RuntimeError as error:
@@ -52,19 +46,6 @@ def start_model(recipe: Recipe) -> nn.Module:
             print(f'not in {choice.weights}, begun anew: {", ".join(missing)}')
         _warn_of_same_samples(recipe, Path(choice.weights))
     return model
-
-
-def open_weights(weights: str | Path, recipe: Recipe) -> tuple[nn.Module, ModelCard]:
-    """The model of a folder of weights, or of a model file as a run of a recipe begins with it.
-
-    :raises ModelFileError: the model file cannot be read.
-    :raises WeightsError: it, or the folder, holds no weights to train on.
-    """
-    if not names_file(weights):
-        return load_weights(Path(weights))
-    reopened = reopen(weights)
-    spread_norms(reopened.model, reopened.norms, recipe, _NORM_BATCHES)
-    return reopened.model, reopened.card
 
 
 def _warn_of_same_samples(recipe: Recipe, weights: Path) -> None:
