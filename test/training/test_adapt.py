@@ -60,7 +60,7 @@ def test_statistics_move_by_the_share(images: Path, card):
 def test_a_file_becomes_a_file(images: Path, card, tmp_path: Path, capsys):
     export_model(as_trained(create_model('xnet_small')), card, tmp_path / 'before.onnx')
     out = tmp_path / 'after.onnx'
-    main([str(tmp_path / 'before.onnx'), '--data', str(images), '--option', 'image=*.png',
+    main([str(tmp_path / 'before.onnx'), '--data', str(images), '--option', 'image="*.png"',
           '--batches', '1', '--out', str(out)])
     assert '6 images' in capsys.readouterr().out
     before, after = reopen(tmp_path / 'before.onnx')[0], reopen(out)[0]
