@@ -123,7 +123,8 @@ def _of_card(card: ModelCard) -> dict[str, Any]:
     """The same of a shipped file, for machines without torch; nothing is counted there."""
     spec = {'height': card.input_height, 'width': card.input_width,
             'multiple': card.size_multiple, 'resize': card.resize,
-            'interpolation': card.interpolation, 'mean': card.mean, 'std': card.std}
+            'interpolation': card.interpolation, 'mean': card.mean, 'std': card.std,
+            'brightness': card.brightness}
     return {'name': card.name, 'system': card.system, 'task': '+'.join(card.tasks),
             'size': f'{card.input_width}x{card.input_height}', 'input': spec,
             'depth_convention': card.depth_convention, 'licence': card.licence, 'paper': '',

@@ -89,7 +89,8 @@ def _input_fields(spec: InputSpec) -> dict[str, Any]:
     target = None if spec.resize == 'stretch' else (spec.height, spec.width)
     return {'input_height': spec.height, 'input_width': spec.width, 'resize_target': target,
             'size_multiple': spec.multiple, 'resize': spec.resize,
-            'interpolation': spec.interpolation, 'mean': spec.mean, 'std': spec.std}
+            'interpolation': spec.interpolation, 'mean': spec.mean, 'std': spec.std,
+            'brightness': spec.brightness}
 
 
 def _depth_fields(model: nn.Module, usual: str | None) -> dict[str, Any]:

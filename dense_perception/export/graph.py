@@ -32,7 +32,7 @@ class DeployGraph(nn.Module):
                 gravity: torch.Tensor | None = None,
                 camera_height: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         """See the class."""
-        x = normalised(image, self.card.mean, self.card.std)
+        x = normalised(image, self.card.mean, self.card.std, self.card.brightness)
         known = None
         if self.card.takes_mount:
             known = (camera_height > 0).float()

@@ -60,7 +60,8 @@ class ModelCard:
     ``variant`` and ``options`` are name and overrides of the registered model. ``resize`` and
     ``resize_target`` (height, width) say how the model's training chose the network size for an
     image, see ``inference.resize``; the graph itself has one size. ``interpolation`` is ``linear``
-    (averaging when it shrinks) or ``cubic``.
+    (averaging when it shrinks) or ``cubic``. ``mean``, ``std`` and ``brightness`` (the mean that
+    the graph's tone curve brings each image to, None without one) are in the graph already.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ModelCard:
     colour_order: str = 'rgb'
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    brightness: float | None = None
     depth_convention: str | None = None
     depth_range: tuple[float, float] | None = None
     canonical_focal: float | None = None
@@ -120,6 +122,8 @@ class ModelCard:
         demand(self.canonical_focal is None,
                'canonical_focal is not applied by this release; export with it folded into the '
                'graph')
+        demand(self.brightness is None or 0 < self.brightness < 1,
+               f'brightness {self.brightness} is not between 0 and 1')
         demand(self.mount in MOUNT_USES,
                f'mount "{self.mount}" is unknown; known: {", ".join(MOUNT_USES)}')
         known = (OUTPUT_DEPTH, OUTPUT_LABELS, OUTPUT_CONFIDENCE, OUTPUT_NORMALS, OUTPUT_ALPHA)

@@ -9,7 +9,12 @@ torch = pytest.importorskip('torch', reason='the models need torch')
 
 from dense_perception.geometry.camera import Intrinsics  # noqa: E402
 from dense_perception.geometry.mount import Mount  # noqa: E402
-from dense_perception.models.inputs import mount_channels, normalised, with_mount  # noqa: E402
+from dense_perception.models.inputs import (  # noqa: E402
+    mount_channels,
+    normalised,
+    toned,
+    with_mount,
+)
 
 CAMERA = Intrinsics(90.0, 100.0, 40.0, 28.0, 80, 64)
 MOUNT = Mount.from_pitch_roll(0.3, -0.1, 0.8)
@@ -45,3 +50,26 @@ def test_unknown_mount_takes_any_numbers():
 def test_normalised_is_imagenet_by_default():
     image = torch.tensor([[[[124, 116, 104]]]], dtype=torch.uint8)
     assert normalised(image).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(('darkest', 'brightest'), [(0, 90), (60, 180), (150, 255)])
+def test_toned_images_have_the_brightness_and_keep_black_white_and_order(darkest: int,
+                                                                         brightest: int):
+    levels = torch.linspace(darkest, brightest, 4800).reshape(1, 40, 40, 3)
+    out = toned(levels, 0.5)
+    assert out.mean() / 255 == pytest.approx(0.5, abs=0.06)
+    flat = out.flatten()
+    assert (flat.diff() > 0).all() and flat[0] >= 0 and flat[-1] <= 255 + 1e-3
+    ends = torch.tensor([0.0, 255.0]).repeat_interleave(3).reshape(1, 1, 2, 3)
+    torch.testing.assert_close(toned(ends, 0.7), ends, rtol=0, atol=1e-3)
+
+
+def test_each_image_has_its_own_tone_curve_and_extremes_stay_finite():
+    images = torch.stack([torch.full((8, 8, 3), v, dtype=torch.uint8) for v in (0, 40, 200, 255)])
+    together = normalised(images, brightness=0.58)
+    for image, expected in zip(images, together, strict=True):
+        torch.testing.assert_close(normalised(image[None], brightness=0.58)[0], expected)
+    assert torch.isfinite(together).all()
+    assert together[1].mean() == pytest.approx(together[2].mean().item(), abs=1e-3)
+    torch.testing.assert_close(normalised(images), normalised(images, brightness=None))
+    assert not torch.allclose(together[1], normalised(images)[1])

@@ -90,7 +90,7 @@ def to_device(batch: Any, device: torch.device) -> Any:
 def network_input(batch: dict[str, torch.Tensor], spec: InputSpec,
                   channels: int) -> torch.Tensor:
     """What the network sees of a batch: normalised RGB, and the mount where it takes one."""
-    x = normalised(batch['image'], spec.mean, spec.std)
+    x = normalised(batch['image'], spec.mean, spec.std, spec.brightness)
     if channels > 3:
         x = with_mount(x, batch['intrinsics'], batch['gravity'], batch['known'])
     return x

@@ -127,7 +127,8 @@ def load_teacher(choice: TeacherChoice, model: nn.Module, classes: int,
                           f'the sources have {classes}')
     if device.type == 'cpu':
         cpu.prepare_model(teacher)
-    return Teacher(teacher.to(device), InputSpec(*card.input_size, mean=card.mean, std=card.std),
+    return Teacher(teacher.to(device), InputSpec(*card.input_size, mean=card.mean, std=card.std,
+                                                 brightness=card.brightness),
                    choice)
 
 

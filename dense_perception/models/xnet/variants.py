@@ -87,6 +87,7 @@ _register('xnet_convnext_tiny_convnext_tiny', XNetConfig(), InputSpec(224, 224),
           'ConvNeXt-T x ConvNeXt-T: the pair of Table I.', 'xNet, Table I, row xNet-22k')
 
 # Ours, for robots: depth and segmentation of the procedural world's eight classes, mount-aware.
+_BRIGHTNESS = 0.58  # docs/training.md: real frames, often dim, are understood better
 _ROBOT = XNetConfig(depth='log_height', num_classes=8, mount_channels=2, blend=7)
 
 _register('xnet_small', replace(
@@ -94,10 +95,10 @@ _register('xnet_small', replace(
     decoder_options={'dims': (32, 64, 128, 256), 'depths': (2, 2, 4, 2), 'ls_init_value': None,
                      'norm_layer': 'batchnorm2d', 'act_layer': 'relu'},
     width=16, norm='batch', act='relu'),
-    InputSpec(256, 320), 'The shipped model: small enough for two CPU cores.', 'this project',
-    'Apache-2.0')
+    InputSpec(256, 320, brightness=_BRIGHTNESS),
+    'The shipped model: small enough for two CPU cores.', 'this project', 'Apache-2.0')
 _register('xnet_base', replace(
     _ROBOT, encoder='mobilenetv4_conv_medium.e500_r256_in1k',
     decoder='convnext_nano.in12k_ft_in1k', width=32),
-    InputSpec(384, 512), 'For a robot with a GPU: both halves have public weights to begin with.',
-    'this project')
+    InputSpec(384, 512, brightness=_BRIGHTNESS),
+    'For a robot with a GPU: both halves have public weights to begin with.', 'this project')
