@@ -49,7 +49,7 @@ def norms_after(model: nn.Module, size: tuple[int, int]) -> dict[str, str]:
         elif isinstance(module, nn.BatchNorm2d):
             hooks.append(module.register_forward_pre_hook(
                 lambda _, inputs, name=name: note_input(name, inputs[0])))
-    if len(hooks) > 0 and any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
+    if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
         with torch.no_grad():
             model(torch.zeros(1, input_channels(model), *size))
     for hook in hooks:
