@@ -76,7 +76,7 @@ def _state(file: ModelFile, model: nn.Module) -> State:
         return state
     norms = unpacked(kept)
     merged = {norm: conv for norm, conv in norms_after(model, file.card.input_size).items()
-              if f'{norm}.weight' not in state}
+              if f'{norm}.weight' not in state and f'{norm}.weight' in norms}
     for norm, conv in merged.items():
         state.update({k: v for k, v in norms.items() if k.rpartition('.')[0] == norm})
         # A convolution with a bias of its own keeps the merged one there.

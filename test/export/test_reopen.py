@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ torch = pytest.importorskip('torch', reason='model files are reopened with torch
 
 import onnx  # noqa: E402
 from helpers.lively import as_trained  # noqa: E402
+from safetensors.torch import save  # noqa: E402
 from torch import nn  # noqa: E402
 
 from dense_perception.export.cards import card_for  # noqa: E402
@@ -83,6 +85,11 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path):
     next(p for p in proto.metadata_props if p.key == NORMS_KEY).value = 'bm90aGluZw=='
     onnx.save(proto, file)
     with pytest.raises(WeightsError, match='attention.onnx: dense_perception.norms is damaged'):
+        reopen(file)
+    empty = base64.b64encode(save({})).decode()
+    next(p for p in proto.metadata_props if p.key == NORMS_KEY).value = empty
+    onnx.save(proto, file)
+    with pytest.raises(WeightsError, match='does not hold .* start from the folder'):
         reopen(file)
 
 
