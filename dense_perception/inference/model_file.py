@@ -78,9 +78,10 @@ def resolve(name_or_path: str | Path) -> Path:
 
 
 def names_file(name_or_path: str | Path) -> bool:
-    """Whether this is a file or the name of a shipped model, rather than a folder or nothing."""
+    """Whether this means a model file, by path or by a shipped one's name, and no folder."""
     path = Path(name_or_path).expanduser()
-    return path.is_file() or (not path.exists() and str(name_or_path) in list_shipped())
+    return path.is_file() or not path.exists() and (
+        path.suffix == '.onnx' or str(name_or_path) in list_shipped())
 
 
 def _check_data(path: Path, text: str) -> None:

@@ -96,5 +96,6 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path):
 def test_names_of_files_and_folders(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert names_file('xnet_small') and not names_file('runs/1')
+    assert names_file('missing.onnx')  # so that what is missing is called a model file
     (tmp_path / 'xnet_small').mkdir()
     assert not names_file('xnet_small')  # one's own folder comes first
