@@ -53,7 +53,7 @@ def test_batch_norms_are_those_of_the_mean(runs: list[Path], recipe: Recipe, tmp
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_pre_hook(
                 lambda _, args, name=name: seen.setdefault(name, []).append(args[0].detach()))
-    batches = open_batches(replace(recipe, seed=1), 1, 2, (1, 0))
+    batches = open_batches(replace(recipe, seed=1), recipe.stages[1], 2, (1, 0))
     spec = model_entry('xnet_small').input
     for step in range(3):
         model(network_input(batches[step], spec, 5))

@@ -176,12 +176,24 @@ def test_a_model_learns_what_its_teacher_says(recipe: Recipe, tmp_path: Path):
                          teacher=TeacherChoice(weights=str(tmp_path / 'teacher'), flip=0.5))
     trainer = trainer_of(taught_run, tmp_path / 'run')
     before = {k: v.clone() for k, v in trainer.teacher.model.state_dict().items()}
-    batch = open_batches(taught_run, 0, 2, (0, 0))[0]
+    batch = open_batches(taught_run, taught_run.stages[0], 2, (0, 0))[0]
     losses = [trainer._train_step([batch])['agreement'] for _ in range(6)]
     assert losses[-1] < losses[0]
     # The teacher does not learn along, nor do its batch statistics move.
     assert all(torch.equal(before[k], v) for k, v in trainer.teacher.model.state_dict().items())
     assert not any(name.startswith('teacher') for name in trainer.model.state_dict())
+
+
+def test_a_model_file_can_teach(recipe: Recipe, tmp_path: Path):
+    taught_run = replace(recipe, losses=AGREEMENT, ema_decay=0,
+                         model=replace(recipe.model, weights='xnet_small'),
+                         teacher=TeacherChoice(weights='xnet_small'))
+    trainer = trainer_of(taught_run, tmp_path / 'run')
+    own, taught = trainer.model.state_dict(), trainer.teacher.model.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in taught.items())
+    batch = open_batches(taught_run, taught_run.stages[0], 2, (0, 0))[0]
+    trainer.model.eval()  # it sees what its teacher sees, and says what its teacher says
+    assert trainer._losses(batch)['agreement'].item() == pytest.approx(0, abs=1e-5)
 
 
 def test_a_mean_teacher_is_the_moving_average_and_a_killed_run_resumes_with_it(
@@ -215,7 +227,7 @@ def test_images_without_truth_teach_agreement(recipe: Recipe, tmp_path: Path):
                      teacher=TeacherChoice(flip=1.0))
     mixed = replace(recipe, sources=[*recipe.sources, photos], single_source=True)
     trainer = trainer_of(mixed, tmp_path / 'run')
-    batches = open_batches(mixed, 0, 2, (0, 0))
+    batches = open_batches(mixed, mixed.stages[0], 2, (0, 0))
     alone = next(b for b in map(batches.__getitem__, range(20)) if (b['part'] == 1).all())
     losses = trainer._train_step([alone])
     assert losses['height_normalised_log'] == 0 and losses['cross_entropy'] == 0

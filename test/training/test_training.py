@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +19,7 @@ torch = pytest.importorskip('torch', reason='training needs torch')
 
 from dense_perception_training.engine import NotANumberError  # noqa: E402
 from dense_perception_training.feeding import class_weights, open_batches  # noqa: E402
+from dense_perception_training.interruption import StopSignals  # noqa: E402
 from dense_perception_training.mgda import gram_of, min_norm_weights  # noqa: E402
 from dense_perception_training.optimiser import (  # noqa: E402
     encoder_layers,
@@ -83,13 +89,77 @@ def test_a_killed_run_resumes_to_the_same_weights_and_curve(kind: str, recipe: R
     assert (tmp_path / 'killed' / 'curves.png').stat().st_size > 1000
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_finishes_its_step_and_resumes_to_the_same_weights(
+        number: signal.Signals, recipe: Recipe, tmp_path: Path):
+    train(recipe, tmp_path / 'unbroken', 'cpu')
+    handler = signal.getsignal(number)
+    trainer = trainer_of(recipe, tmp_path / 'run')
+    ordinary = trainer._train_step
+
+    def interrupted(batches):
+        if trainer.step == 3:
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)  # torchrun repeats what a terminal has sent to all
+        return ordinary(batches)
+
+    trainer._train_step = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    trainer.log.close()
+    assert signal.getsignal(number) is handler
+    assert torch.load(tmp_path / 'run' / 'checkpoint.pt', weights_only=True)['step'] == 4
+    train(recipe, tmp_path / 'run', 'cpu')
+    resumed = weights_of(tmp_path / 'run')
+    for name, value in weights_of(tmp_path / 'unbroken').items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_a_signal_some_time_after_the_first_stops_at_once(monkeypatch):
+    clock = iter((0.0, 1.0, 10.0))
+    monkeypatch.setattr('dense_perception_training.interruption.time.monotonic',
+                        lambda: next(clock))
+    with StopSignals() as signals:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+            assert signals.received
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_two_processes_that_are_stopped_resume_to_the_same_weights(recipe_text: str,
+                                                                   tmp_path: Path):
+    (tmp_path / 'two.yaml').write_text(recipe_text)
+
+    def start(name: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
+             '-m', 'dense_perception_training.train', str(tmp_path / 'two.yaml'), '--device',
+             'cpu', 'optimiser.kind=muon', 'save_every=1', 'stages.0.steps=30',
+             'stages.0.batch=4', 'stages.1.batch=4', '--out',
+             str(tmp_path / name)], env={**os.environ, 'OMP_NUM_THREADS': '1'})
+
+    unbroken, stopped = start('unbroken'), start('stopped')
+    checkpoint = tmp_path / 'stopped' / 'checkpoint.pt'
+    while not checkpoint.exists():
+        assert stopped.poll() is None
+        time.sleep(0.05)
+    stopped.send_signal(signal.SIGTERM)
+    stopped.wait()
+    assert 0 < torch.load(checkpoint, weights_only=True)['step'] < 33
+    assert start('stopped').wait() == unbroken.wait() == 0
+    resumed = weights_of(tmp_path / 'stopped')
+    for name, value in weights_of(tmp_path / 'unbroken').items():
+        assert torch.equal(value, resumed[name]), name
+
+
 def test_accumulated_parts_make_the_same_step_as_one_batch(recipe: Recipe, tmp_path: Path):
     # Without batch statistics a batch in two parts is the same mean of gradients.
     trainer = trainer_of(recipe, tmp_path / 'run')
     for module in trainer.model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
-    batch = open_batches(recipe, 0, 4, (0, 0))[0]
+    batch = open_batches(recipe, recipe.stages[0], 4, (0, 0))[0]
     batch['depth'] = batch['depth'].nan_to_num(2.0)  # as many valid pixels in each part
     batch['known'] = torch.ones(4)
     batch['camera_height'] = torch.ones(4)
@@ -212,12 +282,38 @@ def test_command_line(recipe_text: str, tmp_path: Path, capsys):
 
 
 def test_batches_follow_from_seed_and_step_alone(recipe: Recipe):
-    first, again = (open_batches(recipe, 0, 3, (7, 0)) for _ in range(2))
-    other = open_batches(recipe, 0, 3, (7, 1))
+    first, again = (open_batches(recipe, recipe.stages[0], 3, (7, 0)) for _ in range(2))
+    other = open_batches(recipe, recipe.stages[0], 3, (7, 1))
     for key, value in first[11].items():
         torch.testing.assert_close(value, again[11][key], equal_nan=True)
     assert first[11]['image'].shape == (3, 32, 32, 3)
     assert not torch.equal(first[11]['image'], other[11]['image'])
+
+
+def test_batches_of_a_stage_with_several_sizes_have_one_of_them_each(recipe: Recipe,
+                                                                     tmp_path: Path):
+    stage = replace(recipe.stages[0], also=[[64, 32], [32, 96]])
+    recipe = replace(recipe, stages=[stage, recipe.stages[1]])
+    trainers = [trainer_of(replace(recipe, accumulate=2), tmp_path / run)
+                for run in ('first', 'again')]
+    sizes = [[tuple(part['image'].shape[1:3]) for parts in trainer._steps(0, 12)
+              for part in parts] for trainer in trainers]
+    assert set(sizes[0]) == {(32, 32), (64, 32), (32, 96)}
+    assert sizes[0] == sizes[1]
+    train(recipe, tmp_path / 'run', 'cpu')
+    assert load_weights(tmp_path / 'run')[1].input_size == (64, 64)
+    assert Recipe.load(tmp_path / 'run' / 'recipe.yaml') == recipe
+
+
+@pytest.mark.parametrize(('also', 'message'), [
+    ([[64]], r'stages.also is a list of \[height, width\], not \[\[64\]\]'),
+    ([[64, 32], [0, 32]], 'of 2 images of 0x32 is not positive'),
+    ([64, 32], r'stages.also is a list of \[height, width\], not \[64, 32\]')])
+def test_sizes_that_cannot_be_are_refused(also: list, message: str, recipe_text: str,
+                                          tmp_path: Path):
+    (tmp_path / 'recipe.yaml').write_text(recipe_text)
+    with pytest.raises(RecipeError, match=message):
+        Recipe.load(tmp_path / 'recipe.yaml', [f'stages.0.also={also}'])
 
 
 def test_rare_classes_weigh_more(recipe: Recipe):
@@ -332,7 +428,7 @@ def test_mgda_finds_the_least_norm_combination():
 def test_mgda_trains_on_two_sources(recipe: Recipe, tmp_path: Path):
     recipe = replace(recipe, objective='mgda', accumulate=2, stages=[
         replace(recipe.stages[1], batch=4, steps=2)], sources=[*recipe.sources, *recipe.sources])
-    batches = open_batches(recipe, 0, 2, (0, 0))
+    batches = open_batches(recipe, recipe.stages[0], 2, (0, 0))
     assert not torch.equal(batches[0]['image'], batches[1]['image'])
     train(recipe, tmp_path / 'run', 'cpu')
     assert (tmp_path / 'run' / 'weights.safetensors').exists()

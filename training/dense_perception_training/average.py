@@ -62,8 +62,8 @@ def average(runs: Sequence[tuple[Path, float]], out: Path, batches: int = 0) -> 
 
 def measure_norms(model: nn.Module, recipe: Recipe, batches: int) -> None:
     """Measure the statistics of a model's batch norms on batches of a recipe's last stage."""
-    stage = len(recipe.stages) - 1
-    data = open_batches(recipe, stage, recipe.stages[stage].batch, (recipe.seed, 0))
+    stage = recipe.stages[-1]
+    data = open_batches(recipe, stage, stage.batch, (recipe.seed, 0))
     spec, channels = model_entry(recipe.model.name).input, input_channels(model)
 
     def inputs() -> Iterator[torch.Tensor]:

@@ -27,7 +27,7 @@ from dense_perception.models.inputs import InputSpec
 from dense_perception_training.datasets import DatasetError
 from dense_perception_training.engine import Trainer
 from dense_perception_training.losses import Criterion
-from dense_perception_training.recipe import Classification, RecipeError, Source
+from dense_perception_training.recipe import Classification, RecipeError, Source, Stage
 
 IMAGE_FOLDER = 'image_folder'
 
@@ -124,9 +124,8 @@ class ClassifierTrainer(Trainer):
         self.criterion = Criterion.from_config(recipe.losses)
         self.held_out = [open_folder(source) for source in recipe.validation]
 
-    def _batches(self, index: int, batch: int,
+    def _batches(self, stage: Stage, batch: int,
                  seed: tuple[int, ...]) -> Dataset[dict[str, torch.Tensor]]:
-        stage = self.recipe.stages[index]
         return ImageBatches(self.folder, (stage.height, stage.width), batch, seed, self.options,
                             self.spec)
 

@@ -23,7 +23,7 @@ from dense_perception_training.datasets.coco import Coco
 from dense_perception_training.engine import Trainer
 from dense_perception_training.losses import Criterion, Term
 from dense_perception_training.losses.base import Tensors
-from dense_perception_training.recipe import Detection, RecipeError, Source
+from dense_perception_training.recipe import Detection, RecipeError, Source, Stage
 
 COCO = 'coco'
 _ATTEMPTS = 20
@@ -122,9 +122,8 @@ class DetectorTrainer(Trainer):
             raise RecipeError(f'the model tells {config.num_classes} classes apart, the data has '
                               f'{len(self.coco.classes)}; set model.options.num_classes')
 
-    def _batches(self, index: int, batch: int,
+    def _batches(self, stage: Stage, batch: int,
                  seed: tuple[int, ...]) -> Dataset[dict[str, Any]]:
-        stage = self.recipe.stages[index]
         return ObjectBatches(self.coco, (stage.height, stage.width), batch, seed, self.options,
                              self.masks)
 

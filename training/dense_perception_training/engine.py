@@ -24,15 +24,17 @@ from dense_perception.models.complexity import input_channels
 from dense_perception_training import cpu
 from dense_perception_training.ema import averaged_model
 from dense_perception_training.feeding import (
+    OfAnySize,
     network_input,
     open_batches,
     open_mixture,
     to_device,
 )
+from dense_perception_training.interruption import StopSignals
 from dense_perception_training.losses import Criterion
 from dense_perception_training.mgda import gram_of, min_norm_weights
 from dense_perception_training.optimiser import learning_rate, make_optimiser, set_learning_rate
-from dense_perception_training.recipe import Recipe, RecipeError
+from dense_perception_training.recipe import Recipe, RecipeError, Stage
 from dense_perception_training.runlog import RunLog
 from dense_perception_training.starting import (
     balanced_losses,
@@ -85,6 +87,7 @@ class Trainer:
         self.criterion = self.criterion.with_learned(
             {name: fabric.setup_module(loss) for name, loss in learned.items()})
         self.teacher = self._open_teacher(raw)
+        self._signals = StopSignals()
         self.step = 0
         if (run / CHECKPOINT).exists():
             self._resume()
@@ -95,7 +98,7 @@ class Trainer:
         recipe = self.recipe
         self.entry = model_entry(recipe.model.name)
         self.in_chans = input_channels(raw)
-        self.classes = open_mixture(recipe, 0).classes
+        self.classes = open_mixture(recipe, recipe.stages[0]).classes
         self.criterion = Criterion.from_config(balanced_losses(recipe, len(self.classes)))
         self.validation = Validation(recipe) if recipe.validation else None
 
@@ -109,13 +112,13 @@ class Trainer:
         return Teacher(self.ema.module, self.entry.input, choice)
 
     def fit(self) -> None:
-        """Train to the end of the recipe; interrupted, save before leaving."""
-        try:
+        """Train to the end of the recipe.
+
+        :raises KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and saved.
+        """
+        with self._signals:
             while self.step < self.recipe.total_steps:
                 self._fit_stage(self.recipe.stage_at(self.step)[0])
-        except KeyboardInterrupt:
-            self.save()
-            raise
         self.save()
         self._validate()
 
@@ -133,10 +136,18 @@ class Trainer:
                     rate = (self.step - first) * stage.batch / (time.monotonic() - started)
                     bar.set_postfix({k: f'{v:.3f}' for k, v in losses.items()})
                     self.log.scalars(self.step, {**losses, 'images_per_s': round(rate, 1)})
-                if self.step % self.recipe.save_every == 0:
+                stop = self._stop_wanted()
+                if stop or self.step % self.recipe.save_every == 0:
                     self.save()
+                if stop:
+                    raise KeyboardInterrupt
                 if self.recipe.validate_every and self.step % self.recipe.validate_every == 0:
                     self._validate()
+
+    def _stop_wanted(self) -> bool:
+        """Whether any process was told to stop: all of them leave after the same step."""
+        told = torch.tensor(float(self._signals.received), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(told, reduce_op='sum') > 0)
 
     def _steps(self, index: int, end: int) -> Iterator[list[dict[str, torch.Tensor]]]:
         """The batches of each step from now to ``end``: ``accumulate`` for this process."""
@@ -146,11 +157,14 @@ class Trainer:
         if batch % parts:
             raise RecipeError(f'a batch of {batch} cannot be shared by {fabric.world_size} '
                               f'processes in {recipe.accumulate} parts each')
-        batches = self._batches(index, batch // parts, (recipe.seed, fabric.global_rank))
+        seed = recipe.seed, fabric.global_rank
+        sizes = [self._batches(stage, batch // parts, seed)
+                 for stage in recipe.stages[index].by_size()]
         on_cpu = fabric.device.type == 'cpu'
         loader = DataLoader(
-            batches, batch_size=None, pin_memory=not on_cpu, prefetch_factor=4,
+            OfAnySize(sizes, recipe.seed), batch_size=None, pin_memory=not on_cpu,
             sampler=range(self.step * recipe.accumulate, end * recipe.accumulate),
+            prefetch_factor=4,
             worker_init_fn=_one_thread,
             num_workers=1 if on_cpu else min(12, os.cpu_count() or 1))
         part = []
@@ -160,10 +174,10 @@ class Trainer:
                 yield part
                 part = []
 
-    def _batches(self, index: int, batch: int,
+    def _batches(self, stage: Stage, batch: int,
                  seed: tuple[int, ...]) -> Dataset[dict[str, torch.Tensor]]:
-        """Item ``step`` is that step's batch of this process, at the size of stage ``index``."""
-        return open_batches(self.recipe, index, batch, seed)
+        """Item ``step`` is that step's batch of this process, at the stage's own size."""
+        return open_batches(self.recipe, stage, batch, seed)
 
     def _train_step(self, batches: list[dict[str, torch.Tensor]]) -> dict[str, float]:
         recipe = self.recipe

@@ -16,8 +16,9 @@ from dense_perception.models.inputs import InputSpec, normalised, with_mount
 from dense_perception_training.batches import Batches
 from dense_perception_training.datasets import DenseDataset, open_dataset
 from dense_perception_training.datasets.mixture import Mixture, Part
-from dense_perception_training.recipe import Recipe, Source
+from dense_perception_training.recipe import Recipe, Source, Stage
 from dense_perception_training.transforms import Chain, Resize
+from dense_perception_training.transforms.base import generator
 
 _COUNTED = 200  # samples whose labels are counted for class weights, evenly spread
 
@@ -30,13 +31,13 @@ def open_source(source: Source) -> DenseDataset:
     return open_dataset(source.dataset, source.root, source.split, **source.options)
 
 
-def open_mixture(recipe: Recipe, stage: int) -> Mixture:
-    """The recipe's sources with their transforms, at a stage's size.
+def open_mixture(recipe: Recipe, stage: Stage) -> Mixture:
+    """The recipe's sources with their transforms, at a stage's own size.
 
     :raises DatasetError: a source cannot be opened, or they do not go together.
     :raises TransformError: a transform that does not exist.
     """
-    size = Resize(recipe.stages[stage].height, recipe.stages[stage].width)
+    size = Resize(stage.height, stage.width)
     parts = []
     for source in recipe.sources:
         chain = Chain.from_config(
@@ -45,9 +46,9 @@ def open_mixture(recipe: Recipe, stage: int) -> Mixture:
     return Mixture(parts, recipe.single_source)
 
 
-def open_batches(recipe: Recipe, stage: int, batch: int, seed: tuple[int, ...],
+def open_batches(recipe: Recipe, stage: Stage, batch: int, seed: tuple[int, ...],
                  ) -> Dataset[dict[str, torch.Tensor]]:
-    """Batches of ``batch`` samples for one process; see :class:`Batches`.
+    """Batches of ``batch`` samples for one process, at a stage's own size; see :class:`Batches`.
 
     For the objective ``mgda`` they come from the sources in turn.
     """
@@ -67,6 +68,20 @@ class InTurn(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         """See :class:`Batches`."""
         return self._sources[index % len(self._sources)][index // len(self._sources)]
+
+
+class OfAnySize(Dataset):
+    """Batch ``i`` is batch ``i`` of one of several sizes, which follows from (seed, i).
+
+    All processes have the same size at a time, so that none waits for another's larger images.
+    """
+
+    def __init__(self, sizes: Sequence[Dataset], seed: int) -> None:
+        self._sizes, self._seed = sizes, seed
+
+    def __getitem__(self, index: int) -> Any:
+        """See :class:`Batches`."""
+        return self._sizes[generator(self._seed, index).integers(len(self._sizes))][index]
 
 
 def class_weights(recipe: Recipe, classes: int, power: float) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +61,25 @@ class Source:
 class Stage:
     """A stretch of training at one resolution with one learning-rate curve.
 
-    The rate falls from ``lr`` to ``lr_end`` by ``decay`` (``poly`` with ``power``).
+    ``also``: further sizes, [height, width] each; every batch has one of them or the stage's own,
+    each as likely. The rate falls from ``lr`` to ``lr_end`` by ``decay`` (``poly`` with
+    ``power``).
     """
 
     height: int = MISSING
     width: int = MISSING
     batch: int = MISSING
     steps: int = MISSING
+    also: list[Any] = field(default_factory=list)
     lr: float = MISSING
     lr_end: float = 0.0
     decay: str = 'cosine'
     power: float = 0.9
+
+    def by_size(self) -> list[Stage]:
+        """The stage at its own size and at each of the others."""
+        own = replace(self, also=[])
+        return [own, *(replace(own, height=height, width=width) for height, width in self.also)]
 
 
 @dataclass(frozen=True)
@@ -130,10 +138,11 @@ class Detection:
 class TeacherChoice:
     """Whom the loss ``agreement`` compares with, and in which view, see ``teaching``.
 
-    ``weights``: folder of a trained model; None = the moving average of the run itself. ``flip``:
-    share of the batches that it sees mirrored. ``zoom``: it sees a window of at least this share
-    of the width and of the height. ``exposure``: standard deviation of the logarithm of a further
-    gain. ``angle`` (degrees), ``height``: standard deviations of further errors of the mount.
+    ``weights``: of a trained model, as ``model.weights``; None = the run's own moving average.
+    ``flip``: share of the batches that it sees mirrored. ``zoom``: it sees a window of at least
+    this share of the width and of the height. ``exposure``: standard deviation of the logarithm
+    of a further gain. ``angle`` (degrees), ``height``: standard deviations of further errors of
+    the mount.
     """
 
     weights: str | None = None
@@ -238,9 +247,12 @@ class Recipe:
         demand(bool(self.stages), 'stages is empty; a run needs at least one')
         demand(bool(self.sources), 'sources is empty; a run needs at least one dataset')
         for stage in self.stages:
-            demand(min(stage.height, stage.width, stage.batch, stage.steps) > 0,
-                   f'a stage of {stage.steps} steps of {stage.batch} images of '
-                   f'{stage.height}x{stage.width} is not positive')
+            demand(all(isinstance(size, list) and len(size) == 2 for size in stage.also),
+                   f'stages.also is a list of [height, width], not {stage.also}')
+            for sized in stage.by_size():
+                demand(min(sized.height, sized.width, sized.batch, sized.steps) > 0,
+                       f'a stage of {sized.steps} steps of {sized.batch} images of '
+                       f'{sized.height}x{sized.width} is not positive')
         demand(all(s.rate > 0 for s in self.sources), 'a source of rate 0 or less: leave it out')
         demand(self.accumulate >= 1, 'accumulate must be 1 or more')
         demand(0 <= self.ema_decay < 1, 'ema_decay must be in 0 <= x < 1')
@@ -249,7 +261,7 @@ class Recipe:
         if self.teacher is not None:
             demand(self.teacher.weights is not None or self.ema_decay > 0,
                    'a teacher without weights is the moving average: set ema_decay, or '
-                   'teacher.weights to the folder of a trained model')
+                   'teacher.weights to a trained model')
             demand(self.classification is None and self.detection is None,
                    'a teacher is for depth and masks, not for classifiers and detectors')
             demand(0 < self.teacher.zoom <= 1, 'teacher.zoom must be in 0 < x <= 1')

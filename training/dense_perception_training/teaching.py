@@ -8,13 +8,14 @@ learns to say the same of both. Images need no truth for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dense_perception.export.weights import WeightsError, load_weights
+from dense_perception.export.reopen import open_weights
+from dense_perception.export.weights import WeightsError
+from dense_perception.inference.model_file import ModelFileError
 from dense_perception.models.complexity import input_channels
 from dense_perception.models.inputs import InputSpec
 from dense_perception_training import cpu
@@ -111,12 +112,12 @@ def load_teacher(choice: TeacherChoice, model: nn.Module, classes: int,
     """The teacher whose weights a recipe names.
 
     :param model: what it is to teach. :param classes: how many the masks have.
-    :raises RecipeError: its folder cannot be used, or its outputs mean something else.
+    :raises RecipeError: its folder or file cannot be used, or its outputs mean something else.
     """
     assert choice.weights is not None
     try:
-        teacher, card = load_weights(Path(choice.weights))
-    except WeightsError as error:
+        teacher, card = open_weights(choice.weights)
+    except (WeightsError, ModelFileError) as error:
         raise RecipeError(f'teacher.weights: {error}') from None
     if input_channels(teacher) != input_channels(model):
         raise RecipeError(f'teacher.weights {choice.weights} takes {input_channels(teacher)} '

@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -43,10 +44,10 @@ def keep_recipe(recipe: Recipe, run: Path) -> None:
     :raises RecipeError: the run was begun with another recipe; the message names what differs.
     """
     run.mkdir(parents=True, exist_ok=True)
-    now = yaml.safe_load(OmegaConf.to_yaml(OmegaConf.structured(recipe)))
+    now = _plain(recipe)
     path = run / KEPT
     if path.exists() and (run / 'checkpoint.pt').exists():
-        before = yaml.safe_load(path.read_text())
+        before = _plain(Recipe.load(path))  # with what was not yet a key when it was begun
         different = sorted(k for k in {*now, *before}
                            if k not in _MAY_CHANGE and now.get(k) != before.get(k))
         if different:
@@ -56,6 +57,10 @@ def keep_recipe(recipe: Recipe, run: Path) -> None:
     partial = path.with_suffix('.partial')
     partial.write_text(yaml.safe_dump(now, sort_keys=False))
     partial.replace(path)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    return yaml.safe_load(OmegaConf.to_yaml(OmegaConf.structured(recipe)))
 
 
 def train(recipe: Recipe, run: Path, device: str, devices: int = 1, nodes: int = 1,

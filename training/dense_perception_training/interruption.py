@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM while a run is on: the step is finished first, so that nothing is half."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+
+_ECHO_S = 2.0  # torchrun passes on what its processes have received already
+
+
+class StopSignals:
+    """Whether SIGINT or SIGTERM came since it was entered; one some time later stops at once.
+
+    In another thread than the main one, which gets no signals, nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+        self._when = 0.0
+
+    def __enter__(self) -> StopSignals:
+        main = threading.current_thread() is threading.main_thread()
+        self._before = {number: signal.signal(number, self._handle)
+                        for number in (signal.SIGINT, signal.SIGTERM) if main}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.received and now - self._when > _ECHO_S:
+            raise KeyboardInterrupt
+        if not self.received:
+            self.received, self._when = True, now
