@@ -316,6 +316,12 @@ def test_sizes_that_cannot_be_are_refused(also: list, message: str, recipe_text:
         Recipe.load(tmp_path / 'recipe.yaml', [f'stages.0.also={also}'])
 
 
+def test_sizes_that_the_network_does_not_take_are_refused_at_once(recipe: Recipe, tmp_path: Path):
+    stage = replace(recipe.stages[0], also=[[64, 40]])
+    with pytest.raises(RecipeError, match='takes multiples of 32, not 64x40; write 64x64'):
+        trainer_of(replace(recipe, stages=[stage]), tmp_path / 'run')
+
+
 def test_rare_classes_weigh_more(recipe: Recipe):
     weights = class_weights(recipe, 8, 0.4)
     shares = [(ground_frame(0).labels == c).mean() for c in (GROUND, SKY)]

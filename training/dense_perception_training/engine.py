@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -98,6 +99,7 @@ class Trainer:
         recipe = self.recipe
         self.entry = model_entry(recipe.model.name)
         self.in_chans = input_channels(raw)
+        _check_sizes(recipe, self.entry.input.multiple)
         self.classes = open_mixture(recipe, recipe.stages[0]).classes
         self.criterion = Criterion.from_config(balanced_losses(recipe, len(self.classes)))
         self.validation = Validation(recipe) if recipe.validation else None
@@ -165,7 +167,7 @@ class Trainer:
             OfAnySize(sizes, recipe.seed), batch_size=None, pin_memory=not on_cpu,
             sampler=range(self.step * recipe.accumulate, end * recipe.accumulate),
             prefetch_factor=4,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_begin_worker,
             num_workers=1 if on_cpu else min(12, os.cpu_count() or 1))
         part = []
         for item in loader:
@@ -294,9 +296,23 @@ class Trainer:
         self.fabric.print(f'resuming {self.run} at step {self.step} of {self.recipe.total_steps}')
 
 
-def _one_thread(worker: int) -> None:
-    """OpenCV's threads in every worker would compete with the training for the same cores."""
+def _check_sizes(recipe: Recipe, multiple: int) -> None:
+    """Refuse now what the network would refuse whenever a batch of that size comes."""
+    for stage in recipe.stages:
+        for size in ((sized.height, sized.width) for sized in stage.by_size()):
+            if any(side % multiple for side in size):
+                better = 'x'.join(str(-(-side // multiple) * multiple) for side in size)
+                raise RecipeError(f'stages: {recipe.model.name} takes multiples of {multiple}, '
+                                  f'not {size[0]}x{size[1]}; write {better}')
+
+
+def _begin_worker(number: int) -> None:
+    # OpenCV's threads in every worker would compete with the training for the same cores.
     cv2.setNumThreads(0)
+    # Terminals and torchrun tell whole groups of processes to stop; without its batches the
+    # training could not finish the step.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.SIG_IGN)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
