@@ -70,11 +70,11 @@ class Stage:
     width: int = MISSING
     batch: int = MISSING
     steps: int = MISSING
-    also: list[Any] = field(default_factory=list)
     lr: float = MISSING
     lr_end: float = 0.0
     decay: str = 'cosine'
     power: float = 0.9
+    also: list[Any] = field(default_factory=list)
 
     def by_size(self) -> list[Stage]:
         """The stage at its own size and at each of the others."""
