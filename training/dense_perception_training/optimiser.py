@@ -6,12 +6,10 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from timm.optim.muon import Muon
-from torch import distributed, nn
-from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch import nn
 
 from dense_perception_training.recipe import Optimiser, Recipe
 
@@ -36,19 +34,9 @@ def make_optimiser(model: nn.Module, options: Optimiser,
     if options.kind == 'adam':
         return torch.optim.Adam(groups, lr=0.0, betas=options.betas, fused=True)
     if options.kind == 'muon':
-        return _muon(groups, lr=0.0, betas=options.betas, momentum=options.momentum, nesterov=True,
-                     fallback_lr_scale=options.vector_factor)
+        return Muon(groups, lr=0.0, betas=options.betas, momentum=options.momentum, nesterov=True,
+                    fallback_lr_scale=options.vector_factor)
     return torch.optim.AdamW(groups, lr=0.0, betas=options.betas, fused=True)
-
-
-def _muon(groups: list[dict[str, Any]], **options: Any) -> torch.optim.Optimizer:
-    """Muon; of several processes each orthogonalises a share of the matrices and tells the others.
-
-    Otherwise all would compute the same: two thirds of a second of ``xnet_small``'s step.
-    """
-    if distributed.is_available() and distributed.is_initialized():
-        return ZeroRedundancyOptimizer(groups, Muon, **options)
-    return Muon(groups, **options)
 
 
 def _grouped(model: nn.Module, options: Optimiser, losses: Sequence[nn.Module],
