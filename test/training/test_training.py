@@ -257,6 +257,10 @@ def test_a_full_disk_keeps_the_last_checkpoint(recipe: Recipe, tmp_path: Path, m
 def test_a_run_folder_keeps_its_recipe(recipe: Recipe, tmp_path: Path):
     train(recipe, tmp_path / 'run', 'cpu')
     keep_recipe(replace(recipe, save_every=7), tmp_path / 'run')
+    kept = tmp_path / 'run' / 'recipe.yaml'  # of a version that did not know the key yet
+    kept.write_text(re.sub(r' +also: \[\]\n', '', kept.read_text()))
+    assert 'also' not in kept.read_text()
+    keep_recipe(recipe, tmp_path / 'run')
     with pytest.raises(RecipeError, match='begun with another recipe: seed differ'):
         keep_recipe(replace(recipe, seed=1), tmp_path / 'run')
 
