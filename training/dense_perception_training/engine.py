@@ -22,6 +22,7 @@ from dense_perception.export.weights import save_weights
 from dense_perception.inference.card import ModelCard
 from dense_perception.models import model_entry
 from dense_perception.models.complexity import input_channels
+from dense_perception.models.inputs import require_multiple
 from dense_perception_training import cpu
 from dense_perception_training.ema import averaged_model
 from dense_perception_training.feeding import (
@@ -299,11 +300,11 @@ class Trainer:
 def _check_sizes(recipe: Recipe, multiple: int) -> None:
     """Refuse now what the network would refuse whenever a batch of that size comes."""
     for stage in recipe.stages:
-        for size in ((sized.height, sized.width) for sized in stage.by_size()):
-            if any(side % multiple for side in size):
-                better = 'x'.join(str(-(-side // multiple) * multiple) for side in size)
-                raise RecipeError(f'stages: {recipe.model.name} takes multiples of {multiple}, '
-                                  f'not {size[0]}x{size[1]}; write {better}')
+        for sized in stage.by_size():
+            try:
+                require_multiple(torch.empty(0, sized.height, sized.width), multiple)
+            except ValueError as error:
+                raise RecipeError(f'stages: {recipe.model.name}: {error}') from None
 
 
 def _begin_worker(number: int) -> None:

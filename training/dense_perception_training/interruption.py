@@ -17,8 +17,12 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.received = False
-        self._when = 0.0
+        self._first: float | None = None
+
+    @property
+    def received(self) -> bool:
+        """Whether one has come."""
+        return self._first is not None
 
     def __enter__(self) -> StopSignals:
         main = threading.current_thread() is threading.main_thread()
@@ -32,7 +36,7 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.received and now - self._when > _ECHO_S:
+        if self._first is None:
+            self._first = now
+        elif now - self._first > _ECHO_S:
             raise KeyboardInterrupt
-        if not self.received:
-            self.received, self._when = True, now
