@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip('torch', reason='training needs torch')
+torch = pytest.importorskip('torch', reason='training needs torch')
 pytest.importorskip('mujoco', reason='the training package needs mujoco')
 
 from dense_perception_training.recipe import Recipe
@@ -27,6 +27,12 @@ stages:
   - {{height: 32, width: 32, batch: 2, steps: 3, lr: 1.0e-3, lr_end: 5.0e-4}}
   - {{height: 64, width: 64, batch: 2, steps: 3, lr: 5.0e-4, lr_end: 1.0e-5}}
 """
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Sums in one order: runs that are compared bit for bit need it."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
