@@ -9,9 +9,9 @@ import pytest
 torch = pytest.importorskip('torch', reason='training needs torch')
 pytest.importorskip('mujoco', reason='the training package needs mujoco')
 
-from dense_perception_training.recipe import Recipe
-from dense_perception_training.shards import write_shard
-from helpers.ground import ground_frame
+from dense_perception_training.recipe import Recipe  # noqa: E402
+from dense_perception_training.shards import write_shard  # noqa: E402
+from helpers.ground import ground_frame  # noqa: E402
 
 RECIPE = """
 model: {{name: xnet_small}}
