@@ -12,6 +12,7 @@ from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
+from dense_perception.cli import interrupts
 from dense_perception.cli.command import CommandError
 from dense_perception.ros import dds
 from dense_perception_msgs.action import BuildEngine
@@ -63,7 +64,8 @@ def _client(action: str) -> Iterator[tuple[ActionClient, Callable[..., Any]]]:
     executor.add_node(node)
 
     def spin(future: Any, timeout_s: float | None = None) -> Any:
-        executor.spin_until_future_complete(future, timeout_s)
+        with interrupts.unmasked():
+            executor.spin_until_future_complete(future, timeout_s)
         if not future.done():
             raise CommandError('the node does not answer')
         return future.result()

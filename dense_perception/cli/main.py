@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from dense_perception.cli import interrupts
 from dense_perception.cli.command import CommandError
 
 COMMANDS = {
@@ -31,9 +32,10 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; exit code 0, 1 for a failure said in one sentence, 2 for wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupts.install()
     try:
-        code = _run(arguments)
+        with interrupts.unmasked():
+            code = _run(arguments)
         sys.stdout.flush()
         return code
     except CommandError as error:
@@ -68,10 +70,6 @@ def _run(arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     assert module is not None  # parse_args has ended the process for anything else
     return module.run(parsed)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == '__main__':

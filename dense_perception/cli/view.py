@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dense_perception.cli import interrupts
 from dense_perception.cli.viewing.viewer import Viewer, ViewerClosed
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     ending = 'the time is over'
     try:
         viewer = _open(args)
-        with Listener(viewer, complain, args.namespace, args.remap, args.compressed,
-                      args.rate) as listener:
+        with interrupts.unmasked(), Listener(viewer, complain, args.namespace, args.remap,
+                                             args.compressed, args.rate) as listener:
             print(f'view: waiting for messages in namespace {args.namespace or "/"}', flush=True)
             _show(listener, viewer, args.duration)
     except ViewerClosed as closed:

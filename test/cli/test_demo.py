@@ -121,8 +121,9 @@ def test_a_stopped_demo_leaves_no_process_behind(tmp_path: Path, number: signal.
         time.sleep(0.1)
     assert len(processes_with(str(tmp_path))) == 3
     os.kill(demo.pid, number)
-    demo.communicate(timeout=30)
-    assert demo.returncode == code
+    _, err = demo.communicate(timeout=30)
+    assert demo.returncode == code, err
+    assert 'Traceback' not in err
     while processes_with(str(tmp_path)):
         assert time.monotonic() < deadline, 'the nodes outlived the demo'
         time.sleep(0.1)
