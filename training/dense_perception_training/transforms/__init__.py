@@ -33,11 +33,11 @@ from dense_perception_training.transforms.crops import (
     pad,
 )
 from dense_perception_training.transforms.resize import RandomScale, Resize, resize
-from dense_perception_training.transforms.shading import AmbientOcclusion
+from dense_perception_training.transforms.shading import AmbientOcclusion, Lamp
 from dense_perception_training.transforms.turns import Flip, Rotate, flip, roll
 
 __all__ = ['TRANSFORMS', 'AmbientOcclusion', 'CentreCrop', 'Chain', 'Colour', 'Exposure', 'Flip',
-           'KbCrop', 'Noise', 'NyuCrop', 'Photometric', 'RandomConvolution', 'RandomCrop',
+           'KbCrop', 'Lamp', 'Noise', 'NyuCrop', 'Photometric', 'RandomConvolution', 'RandomCrop',
            'RandomScale', 'Resize', 'RobotCamera', 'Rotate', 'Transform', 'TransformError',
            'ZoomCrop', 'crop', 'flip', 'generator', 'make_transform', 'noisy', 'pad',
            'register_transform', 'resize', 'roll']
