@@ -113,7 +113,7 @@ def lamp_light(depth: np.ndarray, camera: Intrinsics, place: np.ndarray,
     """
     way = np.float32(place)[:, None, None] - _points(depth, camera)
     squared = np.einsum('chw,chw->hw', way, way)
-    # Over a wide window: depth in millimetres has steps, and their light would draw its contours.
+    # Over a wide window: depth of float16 has steps, and their light would draw its contours.
     normals = normals_from_depth(depth, camera)
     facing = np.einsum('chw,hwc->hw', way, normals) / np.sqrt(squared + 1e-6)
     # Edges have no normal: they take what is within two pixels, and what is narrow half the light.
