@@ -88,7 +88,7 @@ def test_occlusion_only_takes_light_and_a_lamp_keeps_the_mean():
 
 
 @pytest.mark.parametrize(('options', 'message'), [
-    ({'radius': (0, 1)}, r'radius is \(0, 1\); write the smallest \(from 0.001\)'),
+    ({'radius': (0, 1)}, r'radius is \(0, 1\); write the smallest \(at least 0.001\)'),
     ({'radius': 1.0}, 'radius is 1.0'), ({'strength': (2, 1)}, r'strength is \(2, 1\)')])
 def test_ranges_that_cannot_be_are_refused(options: dict, message: str):
     with pytest.raises(TransformError, match='ambient_occlusion: ' + message):

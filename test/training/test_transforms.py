@@ -292,7 +292,7 @@ def test_random_convolutions_of_a_picture_of_nothing_are_that_picture():
 
 def test_noise_and_filters_that_cannot_be_are_refused():
     for deviation in ((0, 3), (5, 2), 5, (1, 2, 3)):
-        with pytest.raises(TransformError, match=r'noise: deviation is .* such as \[2, 48\]'):
+        with pytest.raises(TransformError, match=r'noise: deviation is .* such as \[2.0, 48.0\]'):
             Noise(deviation)
     for sizes in ((), (3, 4), (-1,), (2.5,), 3):
         with pytest.raises(TransformError, match='random_convolution: sizes are .* odd'):

@@ -10,8 +10,7 @@ import numpy as np
 from dense_perception.world.camera_model import Camera
 from dense_perception_training.sample import Sample
 from dense_perception_training.transforms.base import TransformError, register_transform
-
-Range = tuple[float, float]
+from dense_perception_training.transforms.ranges import Range, log_uniform, require_ranges
 
 _LEVELS = np.arange(256.0)
 
@@ -130,16 +129,13 @@ class Noise:
     share: float = 0.25
 
     def __post_init__(self) -> None:
-        if np.shape(self.deviation) != (2,) or not 0 < self.deviation[0] <= self.deviation[1]:
-            raise TransformError(f'noise: deviation is {self.deviation}; write the smallest and '
-                                 'the largest standard deviation, above 0, such as [2, 48]')
+        require_ranges('noise', self, deviation=1e-3)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """See :class:`Transform`."""
         if rng.random() >= self.share:
             return sample
-        deviation = float(np.exp(rng.uniform(*np.log(self.deviation))))
-        return replace(sample, image=noisy(sample.image, deviation, rng))
+        return replace(sample, image=noisy(sample.image, log_uniform(self.deviation, rng), rng))
 
 
 @register_transform('random_convolution')

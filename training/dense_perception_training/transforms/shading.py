@@ -10,9 +10,8 @@ import numpy as np
 from dense_perception.geometry.camera import Intrinsics
 from dense_perception.geometry.normals import normals_from_depth
 from dense_perception_training.sample import Sample
-from dense_perception_training.transforms.base import TransformError, register_transform
-
-Range = tuple[float, float]
+from dense_perception_training.transforms.base import register_transform
+from dense_perception_training.transforms.ranges import Range, log_uniform, require_ranges
 
 _DIRECTIONS = 8
 _STEPS = (4, 8, 16, 32)  # pixels of the halved image from a pixel to what may hide it
@@ -44,13 +43,13 @@ class AmbientOcclusion:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        _require_ranges('ambient_occlusion', self, radius=1e-3, strength=0.0)
+        require_ranges('ambient_occlusion', self, radius=1e-3, strength=0.0)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """See :class:`Transform`."""
         if rng.random() >= self.share or sample.depth is None or sample.intrinsics is None:
             return sample
-        radius = _log_uniform(self.radius, rng)
+        radius = log_uniform(self.radius, rng)
         light = openness(*_halved(sample.depth, sample.intrinsics), radius)
         light = cv2.resize(light, sample.depth.shape[::-1])
         light **= np.float32(rng.uniform(*self.strength))
@@ -80,7 +79,7 @@ class Lamp:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        _require_ranges('lamp', self, ambient=0.0, reach=1e-3, tint=1e-3)
+        require_ranges('lamp', self, ambient=0.0, reach=1e-3, tint=1e-3)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """See :class:`Transform`."""
@@ -92,7 +91,7 @@ class Lamp:
         scale = float(np.median(sample.depth[known]))
         place = scale * rng.uniform(*np.transpose(_LAMP_PLACES))
         light = lamp_light(*_halved(sample.depth, sample.intrinsics), place,
-                           scale * _log_uniform(self.reach, rng))
+                           scale * log_uniform(self.reach, rng))
         light = cv2.resize(light, known.shape[::-1])
         light = np.minimum(light / max(float(light[known].mean()), 1e-6), _BRIGHTEST)
         light = light[..., None] * rng.uniform(*self.tint, size=3).astype(np.float32)
@@ -161,19 +160,6 @@ def _points(depth: np.ndarray, camera: Intrinsics) -> np.ndarray:
     """Float32 (3, H, W) in the camera's optical frame."""
     x, y = camera.ray_slopes()
     return np.stack([x * depth, y[:, None] * depth, depth]).astype(np.float32)
-
-
-def _log_uniform(values: Range, rng: np.random.Generator) -> float:
-    return float(np.exp(rng.uniform(*np.log(values))))
-
-
-def _require_ranges(transform: str, options: object, **least: float) -> None:
-    """The named fields are (smallest, largest), the smallest at least as given."""
-    for name, bound in least.items():
-        values = getattr(options, name)
-        if np.shape(values) != (2,) or not bound <= values[0] <= values[1]:
-            raise TransformError(f'{transform}: {name} is {values}; write the smallest '
-                                 f'(from {bound:g}) and the largest')
 
 
 def _normals(points: np.ndarray) -> np.ndarray:
