@@ -18,6 +18,7 @@ from dense_perception.world.scene import Scene, make_scene
 _SPLIT_ID = {'train': 0, 'held_out': 1}
 _TRIES = 60
 _HELD = {'tabletop': 0.7, 'dining': 0.7}  # share of the cameras that are held in a hand
+_ABOVE = {'worktop': 0.8}  # and that are held near what they look at
 
 
 def sample_frames(seed: int, split: str, views: int, renderer: Renderer, width: int,
@@ -65,7 +66,11 @@ def random_view(scene: Scene, rng: np.random.Generator) -> View:
     Two thirds (fewer at tables and in dining rooms) are robots' cameras: 0.15-2 m high, looking
     from 10 degrees up to 35 down, rolled by a degree or two. The others are held in a hand:
     0.9-1.75 m high, aimed at things and people, up to 40 degrees down, rolled by several degrees.
+    Over worktops most are nearer and steeper.
     """
+    above = _ABOVE.get(scene.kind)
+    if above and scene.targets and rng.random() < above:
+        return _view_from_above(scene, rng)
     held = rng.random() < _HELD.get(scene.kind, 0.33)
     target = _target(scene, rng)
     x, y = _place(scene, target, rng)
@@ -81,6 +86,22 @@ def random_view(scene: Scene, rng: np.random.Generator) -> View:
             down = math.atan2(ground + z - tz, max(math.hypot(tx - x, ty - y), 0.3))
             pitch = float(np.clip(down + rng.normal(0, 0.15), -0.5, 0.75))
     return View(x, y, z, yaw, pitch, roll, ground)
+
+
+def _view_from_above(scene: Scene, rng: np.random.Generator) -> View:
+    """A camera within reach of a target and above it, in free space or over furniture."""
+    tx, ty, tz = scene.targets[int(rng.integers(len(scene.targets)))]
+    x0, y0, x1, y1 = scene.free
+    x, y, away, angle = tx, ty, 0.0, 0.0
+    for _ in range(_TRIES):
+        away, angle = rng.uniform(0.15, 1.4), rng.uniform(-math.pi, math.pi)
+        x, y = tx - away * math.cos(angle), ty - away * math.sin(angle)
+        if min(x - x0, x1 - x, y - y0, y1 - y) > 0.2:
+            break
+    above, ground = rng.uniform(0.35, 1.1), scene.ground(x, y)
+    pitch = math.atan2(above, away) + rng.normal(0, 0.1)
+    return View(x, y, tz + above - ground, angle + rng.normal(0, 0.15), pitch,
+                math.radians(rng.normal(0, 5.0)), ground)
 
 
 def _target(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float] | None:

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from dense_perception.world import dining, indoors, outdoors
+from dense_perception.world import dining, indoors, outdoors, worktop
 from dense_perception.world.builder import FAR, NEAR, Area, Circle, SceneBuilder, flat
 from dense_perception.world.catalogue import Catalogue
 from dense_perception.world.photographs import Photographs
 
-KINDS = ('room', 'office', 'tabletop', 'corridor', 'hall', 'street', 'yard', 'trail', 'dining')
-# Of the scenes of no given kind. "dining" is younger than the frames that models were compared on:
-# it comes by name, so that those frames can still be made again.
-_SHARES = (0.15, 0.15, 0.1, 0.12, 0.14, 0.16, 0.12, 0.06, 0.0)
+KINDS = ('room', 'office', 'tabletop', 'corridor', 'hall', 'street', 'yard', 'trail', 'dining',
+         'worktop')
+# Of the scenes of no given kind. The last two are younger than the frames that models were
+# compared on: they come by name, so that those frames can still be made again.
+_SHARES = (0.15, 0.15, 0.1, 0.12, 0.14, 0.16, 0.12, 0.06, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def make_scene(seed: int | Sequence[int], split: str, kind: str | None = None,
     """A random scene; the same arguments always give the same scene.
 
     :param split: texture bank, ``train`` or ``held_out``.
-    :param kind: one of :data:`KINDS`; None draws one of all but "dining".
+    :param kind: one of :data:`KINDS`; None draws one of all but the last two.
     :param catalogue: modelled pieces that stand in for objects like them.
     :param photographs: of materials, which stand in for textures. They belong to no bank: what
         is measured on ``held_out`` must not have them.
@@ -75,6 +76,6 @@ _BUILDERS: dict[str, Callable[[SceneBuilder], Area]] = {
     'room': lambda b: indoors.room(b, 'home'), 'office': lambda b: indoors.room(b, 'office'),
     'tabletop': indoors.tabletop, 'corridor': indoors.corridor, 'hall': indoors.hall,
     'street': outdoors.street, 'yard': outdoors.yard, 'trail': outdoors.trail,
-    'dining': dining.dining}
+    'dining': dining.dining, 'worktop': worktop.worktop}
 
 __all__ = ['FAR', 'KINDS', 'NEAR', 'Scene', 'make_scene']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from dense_perception.geometry.camera import Intrinsics  # noqa: E402
 from dense_perception.world.classes import CLASSES, GROUND, PERSON, SKY  # noqa: E402
 from dense_perception.world.drive import Leg, drive  # noqa: E402
 from dense_perception.world.renderer import Renderer, RenderError, View  # noqa: E402
-from dense_perception.world.sampler import sample_frames  # noqa: E402
+from dense_perception.world.sampler import random_view, sample_frames  # noqa: E402
 from dense_perception.world.scene import KINDS, make_scene  # noqa: E402
 from dense_perception.world.textures import KINDS as TEXTURES  # noqa: E402
 from dense_perception.world.textures import SIZE, make_texture, pick_texture  # noqa: E402
@@ -127,7 +128,7 @@ def test_kinds_come_in_the_order_in_which_the_shipped_frames_were_drawn():
 
 @pytest.mark.parametrize(('kind', 'geometries', 'vertices'), [
     ('tabletop', 88, 7645), ('room', 206, 9054), ('corridor', 89, 5815), ('street', 179, 24376),
-    ('dining', 70, 9462)])
+    ('dining', 70, 9462), ('worktop', 61, 3586)])
 def test_scenes_are_those_that_the_shipped_model_was_trained_on(kind, geometries, vertices):
     # What draws one more random number on the way makes other scenes of the same seed.
     model = make_scene([3, 0], 'train', kind).model
@@ -190,6 +191,23 @@ def test_drive_moves_smoothly_and_keeps_clear(renderer):
     assert len(heights) == 1
     assert min(np.nanmin(f.depth) for f in frames) > 0.1
     assert any((a.image != b.image).any() for a, b in itertools.pairwise(frames))
+
+
+def test_most_cameras_over_worktops_are_near_and_look_down():
+    # What they are over is in reach: a table of 0.65 to 1 m.
+    near = 0
+    for seed in range(6):
+        scene = make_scene([seed, 0], 'train', 'worktop')
+        x0, y0, x1, y1 = scene.free
+        assert scene.targets and all(0.65 <= z <= 1 for _, _, z in scene.targets)
+        for number in range(60):
+            view = random_view(scene, np.random.default_rng([seed, number]))
+            assert x0 < view.x < x1 and y0 < view.y < y1
+            near += any(math.hypot(view.x - x, view.y - y) < 1.4 and 0.3 < view.height - z < 1.15
+                        and abs(view.pitch - math.atan2(
+                            view.height - z, math.hypot(view.x - x, view.y - y))) < 0.4
+                        for x, y, z in scene.targets)
+    assert 0.75 < near / 360 < 0.9
 
 
 def test_unknown_kind_lists_the_choices():

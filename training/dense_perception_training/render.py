@@ -76,7 +76,7 @@ def main() -> None:
                         help='texture bank and scene numbers; they share nothing but the '
                         'pieces of a catalogue')
     parser.add_argument('--kind', choices=KINDS, help='scenes of this kind alone (default: all '
-                        'kinds but dining, in their usual shares)')
+                        'kinds but dining and worktop, in their usual shares)')
     parser.add_argument('--catalogue', metavar='FOLDER', help='Sweet Home 3D furniture libraries '
                         '(*.sh3f), whose pieces stand in for objects like them')
     parser.add_argument('--photographs', metavar='FOLDER', help='archives of MiniWorld and '
