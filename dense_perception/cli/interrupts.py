@@ -18,17 +18,18 @@ def install() -> None:
 
 @contextlib.contextmanager
 def unmasked() -> Iterator[None]:
-    """Whatever error a signal has turned into in here leaves as the KeyboardInterrupt it was.
+    """What rclpy has made of a signal in here leaves as the KeyboardInterrupt it was.
 
     If the interrupt is raised while rclpy converts a message, what comes out of rclpy is a
-    RuntimeError about some argument, which says nothing of its cause.
+    RuntimeError about some argument, which says nothing of its cause (or, where C calls Python, a
+    SystemError). Other errors have sentences of their own: a build that was cancelled, for one.
 
-    :raises KeyboardInterrupt: a signal came and then an Exception did.
+    :raises KeyboardInterrupt: a signal came and then such an error did.
     """
     before = _received
     try:
         yield
-    except Exception:
+    except (RuntimeError, SystemError):
         if _received > before:
             raise KeyboardInterrupt from None
         raise

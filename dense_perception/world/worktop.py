@@ -11,7 +11,7 @@ from dense_perception.world.builder import Area, SceneBuilder
 from dense_perception.world.indoors import Room, along_walls, build_shell, crowd, light
 from dense_perception.world.parts import Maker, Parts
 
-# What is picked up and put down, and what is set up to work with.
+# What is picked up and put down.
 _LOOSE: tuple[Maker, ...] = (clutter.package, clutter.package, clutter.package, clutter.mug,
                              clutter.toy, clutter.tape, clutter.book)
 _POINTS = 4  # on a top, that cameras are aimed at
@@ -44,7 +44,7 @@ def worktop(b: SceneBuilder) -> Area:
 
 
 def _loaded(rng: np.random.Generator, half: tuple[float, float], height: float) -> Parts:
-    """A table with a few loose things on it, a desk's set, or both."""
+    """A table with a few loose things on it, or full of them and of what desks have."""
     parts = furniture.bare_table(rng, *half, height, furniture.look_of(rng, .6),
                                  rng.uniform(.012, .03), False)
     if rng.random() < .5:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from dense_perception.cli import interrupts
+from dense_perception.cli.command import CommandError
 from dense_perception.cli.observer import STATUS, Observer
 from dense_perception_msgs.msg import InferenceStatus
 
@@ -50,8 +51,15 @@ def test_sigterm_is_an_interrupt():
 def test_an_error_without_a_signal_stays_what_it_is():
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(ValueError, match='mine'), interrupts.unmasked():
-        raise ValueError('mine')
+    with pytest.raises(RuntimeError, match='mine'), interrupts.unmasked():
+        raise RuntimeError('mine')
+
+
+def test_what_a_command_says_after_an_interrupt_it_has_handled_is_heard():
+    with pytest.raises(CommandError, match='cancelled'), interrupts.unmasked():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        raise CommandError('the build was cancelled')
 
 
 def test_an_ignored_signal_stays_ignored():

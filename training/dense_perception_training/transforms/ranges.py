@@ -21,12 +21,12 @@ def require_ranges(transform: str, options: DataclassInstance, **least: float) -
     :param transform: its name in a recipe, for the message.
     :raises TransformError: one of them is not.
     """
-    for field in fields(options):
-        values, bound = getattr(options, field.name), least.get(field.name)
-        if bound is None or np.shape(values) == (2,) and bound <= values[0] <= values[1]:
-            continue
-        raise TransformError(f'{transform}: {field.name} is {values}; write the smallest (at '
-                             f'least {bound:g}) and the largest, such as {list(field.default)}')
+    defaults = {field.name: field.default for field in fields(options)}
+    for name, bound in least.items():
+        values = getattr(options, name)
+        if np.shape(values) != (2,) or not bound <= values[0] <= values[1]:
+            raise TransformError(f'{transform}: {name} is {values}; write the smallest (at least '
+                                 f'{bound:g}) and the largest, such as {list(defaults[name])}')
 
 
 def log_uniform(values: Range, rng: np.random.Generator) -> float:

@@ -25,13 +25,14 @@ _BRIGHTEST = 6.0  # times the mean: right in front of a lamp
 @register_transform('ambient_occlusion')
 @dataclass(frozen=True)
 class AmbientOcclusion:
-    """Corners and what is near the ground get darker, in a share of the samples with metric depth.
+    """Corners and what is near the ground get darker, in a share of the samples.
 
     A rasteriser's ambient light reaches everything alike; in a room it does not reach below a
     table or into a corner, which tells where things stand. Each pixel's surroundings within
     ``radius`` take light from it as far as they rise above its surface (the obscurance of McGuire
     et al., "The Alchemy Screen-Space Ambient Obscurance Algorithm", HPG 2011, at fixed distances
-    in pixels). Samples without depth or intrinsics stay as they are.
+    in pixels). Samples without depth or intrinsics stay as they are; a sample does not say whether
+    its depth is in metres, so this is for datasets where it is.
 
     :param radius: range of the reach in metres; small ones as often as large ones (log-uniform).
     :param strength: range of the exponent of what is left of the light.
@@ -59,12 +60,12 @@ class AmbientOcclusion:
 @register_transform('lamp')
 @dataclass(frozen=True)
 class Lamp:
-    """One lamp in the scene, in a share of the samples with metric depth.
+    """One lamp in the scene, in a share of the samples.
 
-    It lights what faces it and is near it, and the rest of the light dims so much that the image's
-    mean stays: rooms by evening, a robot's own headlight, a window's side and the one across. The
-    lamp casts no shadows. Samples without depth or intrinsics stay as they are, and so does the
-    sky.
+    It lights what faces it and is near it, and the rest of the light dims so much that the mean
+    light stays, but for the brightest spots: rooms by evening, a robot's own headlight, a window's
+    side and the one across. The lamp casts no shadows. Samples without depth or intrinsics stay as
+    they are, and so does the sky; not for datasets whose depth is disparity.
 
     :param ambient: range of the share of the light that is not the lamp's.
     :param reach: range of the distance at which its light has halved, as a multiple of the
@@ -163,6 +164,9 @@ def _points(depth: np.ndarray, camera: Intrinsics) -> np.ndarray:
 
 
 def _normals(points: np.ndarray) -> np.ndarray:
-    """Unit normals (3, H, W) towards the camera, of points (3, H, W)."""
+    """Unit normals (3, H, W) towards the camera, of points (3, H, W).
+
+    At edges, too, where ``normals_from_depth`` has none: what is occluded lies there.
+    """
     normal = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=2), axis=0)
     return normal / np.maximum(np.linalg.norm(normal, axis=0), 1e-9)
