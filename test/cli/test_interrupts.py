@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -17,10 +19,12 @@ from dense_perception_msgs.msg import InferenceStatus
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hook = sys.unraisablehook
     interrupts.install()
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    sys.unraisablehook = hook
 
 
 def receive(domain: int) -> None:
@@ -60,6 +64,21 @@ def test_what_a_command_says_after_an_interrupt_it_has_handled_is_heard():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         raise CommandError('the build was cancelled')
+
+
+def test_an_interrupt_that_python_drops_comes_again():
+    # In a process of its own: pytest listens to what Python drops, too.
+    probe = ('import os, signal, time; from dense_perception.cli import interrupts\n'
+             'class Dying:\n'
+             '    def __del__(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(0.01)\n'
+             'interrupts.install()\n'
+             'dying = Dying(); del dying\n'
+             'print("dropped", flush=True)\n'
+             'try: time.sleep(20)\n'
+             'except KeyboardInterrupt: print("heard")')
+    process = subprocess.run([sys.executable, '-c', probe], capture_output=True, text=True)
+    assert process.stdout.split() == ['dropped', 'heard'], process.stderr
+    assert process.returncode == 0 and not process.stderr
 
 
 def test_an_ignored_signal_stays_ignored():
