@@ -20,6 +20,11 @@ class DeployGraph(nn.Module):
     ``normals`` float (B, H, W, 3), ``alpha`` float (B, H, W), those that the card lists. The
     model gives ``depth``, ``logits``, ``normals`` float (B, 3, H, W), of any length, and
     ``alpha``, which may leave 0..1.
+
+    A folded xNet gives depth and logits before its last PixelShuffle. What is done here to each
+    pixel by itself comes before it, too: two planes of classes are moved, not one for each class.
+
+    :param model: changed by that; the graph has it from now on.
     """
 
     def __init__(self, model: nn.Module, card: ModelCard) -> None:
@@ -27,6 +32,8 @@ class DeployGraph(nn.Module):
         self.model = model
         self.card = card
         self.sky = next((c.id for c in card.classes if c.name == SKY), None)
+        self._subpixels = (model.leave_subpixels_apart()
+                           if hasattr(model, 'leave_subpixels_apart') else 1)
 
     def forward(self, image: torch.Tensor, intrinsics: torch.Tensor | None = None,
                 gravity: torch.Tensor | None = None,
@@ -41,15 +48,16 @@ class DeployGraph(nn.Module):
         result = {}
         labels = None
         if 'labels' in self.card.outputs:
-            labels, result['confidence'] = _classify(outputs['logits'])
+            labels, probability = _classify(outputs['logits'])
+            result['labels'] = self._whole(labels).to(torch.uint8)
+            result['confidence'] = self._whole(255 * probability + 0.5).to(torch.uint8)
         if 'depth' in self.card.outputs:
-            result['depth'] = self._depth(outputs['depth'], labels, known, camera_height)
+            result['depth'] = self._whole(
+                self._depth(outputs['depth'], labels, known, camera_height))
         if 'normals' in self.card.outputs:
             result['normals'] = self._normals(outputs['normals'], labels)
         if 'alpha' in self.card.outputs:
             result['alpha'] = outputs['alpha'].clamp(0, 1)
-        if labels is not None:
-            result['labels'] = labels.to(torch.uint8)
         return {name: result[name] for name in self.card.outputs}
 
     def _depth(self, depth: torch.Tensor, labels: torch.Tensor | None,
@@ -57,7 +65,8 @@ class DeployGraph(nn.Module):
         """Depth, with NaN for what is unknown: the sky, and what is outside the card's range."""
         unknown = None
         if known is not None:
-            scale = torch.where(known > 0, camera_height, 1.0).view(-1, 1, 1)
+            each = (-1, *[1] * (depth.dim() - 1))
+            scale = torch.where(known > 0, camera_height, 1.0).view(each)
             depth = torch.exp(depth) * scale
         if labels is not None and self.sky is not None:
             unknown = labels == self.sky
@@ -65,9 +74,15 @@ class DeployGraph(nn.Module):
             near, far = self.card.depth_range
             outside = (depth < near) | (depth > far)
             if known is not None:
-                outside = outside & (known.view(-1, 1, 1) > 0)
+                outside = outside & (known.view(each) > 0)
             unknown = outside if unknown is None else unknown | outside
         return depth if unknown is None else depth.masked_fill(unknown, float('nan'))
+
+    def _whole(self, values: torch.Tensor) -> torch.Tensor:
+        """(B, H, W), of (B, r^2, H / r, W / r) where the sub-pixels still lie apart."""
+        if self._subpixels == 1:
+            return values
+        return nn.functional.pixel_shuffle(values.float(), self._subpixels)[:, 0]
 
     def _normals(self, normals: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         """Unit normals, channels last, with NaN for the sky."""
@@ -78,8 +93,12 @@ class DeployGraph(nn.Module):
 
 
 def _classify(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Class ids and round(255 * probability) of float logits (B, C, H, W)."""
-    best, labels = logits.max(dim=1)
-    probability = 1 / torch.exp(logits - best.unsqueeze(1)).sum(dim=1)
-    return labels, (255 * probability + 0.5).to(torch.uint8)
+    """Class ids and probabilities of them, (B, ...), of float logits (B, C, ...).
 
+    On a CPU, ONNX Runtime looks up the highest logit faster than it finds it a second time, and
+    sums by a product of matrices faster than by a sum over the classes.
+    """
+    labels = logits.argmax(dim=1, keepdim=True)
+    shares = torch.exp(logits - logits.gather(1, labels)).flatten(2)
+    total = torch.ones(1, logits.shape[1], device=logits.device) @ shares
+    return labels[:, 0], 1 / total.reshape(-1, *logits.shape[2:])

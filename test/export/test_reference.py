@@ -47,6 +47,6 @@ def test_its_name_says_where_it_runs_and_failures_are_the_backend_s():
     predictor = TorchPredictor(model(), CARD)
     assert predictor.backend == 'torch-cpu'
     broken = model()
-    broken.head = torch.nn.Linear(3, 3)
+    broken.head.linear = torch.nn.Linear(3, 3)
     with pytest.raises(BackendError, match='PyTorch failed on an image'):
         TorchPredictor(broken, CARD).predict(np.zeros((64, 96, 3), np.uint8))

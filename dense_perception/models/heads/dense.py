@@ -66,6 +66,17 @@ class DenseHead(nn.Module):
                        if merged.out_channels < merged.in_channels
                        else nn.Sequential(shuffle, merged))
 
+    def leave_subpixels_apart(self) -> int:
+        """Leave out a last PixelShuffle that :meth:`absorb` merged; in place, for export.
+
+        :returns: its factor r: the outputs have (B, ..., r^2, H / r, W / r) in place of
+            (B, ..., H, W) from now on. 1: there is none, and nothing changes.
+        """
+        if not isinstance(self.linear, LinearThenShuffle):
+            return 1
+        self.linear.apart = True
+        return self.linear.scale
+
     def unabsorbed(self, state: dict[str, torch.Tensor], own: str, before: nn.Conv2d,
                    its: str) -> dict[str, torch.Tensor]:
         """Names and values before :meth:`absorb`: the layer in front becomes the identity.

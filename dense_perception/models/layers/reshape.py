@@ -54,12 +54,16 @@ class LinearThenShuffle(nn.Module):
     w * scale). With fewer channels after the convolution than before, the shuffle moves less. All
     sub-pixels of a position share the weights, so that it is one product of matrices.
 
+    ``apart``: leave the shuffle to whoever reads the output, float (B, out_channels, scale^2, h,
+    w) then. What is done to each pixel by itself can come before it.
+
     :param linear: the convolution.
     """
 
     def __init__(self, linear: nn.Conv2d, scale: int) -> None:
         super().__init__()
         self.scale = scale
+        self.apart = False
         self.weight = nn.Parameter(linear.weight.detach().flatten(1))
         self.bias = nn.Parameter(linear.bias.detach()[:, None])
 
@@ -69,6 +73,8 @@ class LinearThenShuffle(nn.Module):
         out_channels, in_channels = self.weight.shape
         parts = self.scale ** 2  # -1 is the batch: an export for any batch then needs no more
         values = self.weight @ x.reshape(-1, in_channels, parts * height * width) + self.bias
+        if self.apart:
+            return values.reshape(-1, out_channels, parts, height, width)
         values = values.reshape(-1, out_channels * parts, height, width)
         return nn.functional.pixel_shuffle(values, self.scale)
 

@@ -132,6 +132,10 @@ class FPN(nn.Module):
         self.encoder.fold_for_inference(height, width)
         self.head.absorb(*self.pfp.take_tail())
 
+    def leave_subpixels_apart(self) -> int:
+        """See :meth:`DenseHead.leave_subpixels_apart`."""
+        return self.head.leave_subpixels_apart()
+
     def unfolded(self, folded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """See :meth:`XNet.unfolded`."""
         return self.head.unabsorbed(folded, 'head.', self.pfp.fuse.fc2, 'pfp.fuse.fc2.')

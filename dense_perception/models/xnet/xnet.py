@@ -139,6 +139,10 @@ class XNet(nn.Module):
         self.encoder.fold_for_inference(*self.encoder_size(height, width))
         self.head.absorb(*self.pfp.take_tail())
 
+    def leave_subpixels_apart(self) -> int:
+        """See :meth:`DenseHead.leave_subpixels_apart`; of a model that is folded."""
+        return self.head.leave_subpixels_apart()
+
     def unfolded(self, folded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """State of a network that computes what a folded one does.
 
