@@ -11,7 +11,7 @@ import numpy as np
 
 from dense_perception.world.catalogue import Catalogue
 from dense_perception.world.classes import PERSON, POLE
-from dense_perception.world.parts import Maker, Part, Parts, extent, placed
+from dense_perception.world.parts import Maker, Part, Parts, extent, placed, placed_point
 from dense_perception.world.photographs import Photographs
 from dense_perception.world.shapes import joined
 from dense_perception.world.textures import Texture, pick_texture
@@ -136,8 +136,7 @@ class SceneBuilder:
         """Put an object on the ground and remember the circles it takes."""
         z = self.ground(x, y)
         self.add(placed(parts, (x, y, z), yaw))
-        c, s = math.cos(yaw), math.sin(yaw)
-        self.obstacles += [(x + c * u - s * v, y + s * u + c * v, r) for u, v, r in circles(parts)]
+        self.obstacles += [(*placed_point(u, v, x, y, yaw), r) for u, v, r in circles(parts)]
         top = float(extent(parts)[1, 2])
         spot = (x, y, z + 0.6 * min(top, 2.5))
         labels = {p.label for p in parts}
@@ -154,9 +153,9 @@ class SceneBuilder:
 
     def fits(self, parts: Parts, x: float, y: float, yaw: float) -> bool:
         """Whether nothing stands yet where an object would stand."""
-        c, s = math.cos(yaw), math.sin(yaw)
-        return all(math.hypot(x + c * u - s * v - ox, y + s * u + c * v - oy) > 0.95 * (r + radius)
-                   for u, v, r in circles(parts) for ox, oy, radius in self.obstacles)
+        taken = [(*placed_point(u, v, x, y, yaw), r) for u, v, r in circles(parts)]
+        return all(math.hypot(cx - ox, cy - oy) > 0.95 * (r + radius)
+                   for cx, cy, r in taken for ox, oy, radius in self.obstacles)
 
     def scatter(self, makers: Sequence[Maker], count: int, area: Area, yaw: float | None = None,
                 ) -> None:

@@ -11,7 +11,16 @@ from dense_perception.world import clutter, furniture, goods, nature, people, po
 from dense_perception.world.builder import Area, SceneBuilder
 from dense_perception.world.classes import CEILING, GROUND, WALL
 from dense_perception.world.openings import Opening, filled
-from dense_perception.world.parts import WHITE, Part, Parts, extent, one_of, placed, tint
+from dense_perception.world.parts import (
+    WHITE,
+    Part,
+    Parts,
+    extent,
+    one_of,
+    placed,
+    placed_point,
+    tint,
+)
 from dense_perception.world.shapes import box, quad, tube
 from dense_perception.world.stairs import stairs
 
@@ -137,18 +146,18 @@ def _annex(b: SceneBuilder, room: Room, k: int, opening: Opening) -> None:
     parts.append(Part(quad((x0, far, high), (x1 - x0, 0, 0), (0, near - far, 0)), 'ceiling', WHITE,
                       CEILING))
     b.add(placed(parts, (cx, cy, 0), yaw))
-    c, s = math.cos(yaw), math.sin(yaw)
     makers = (*furniture.INDOOR, nature.plant, people.person, *goods.LOOSE)
     for _ in range(int(rng.integers(1, 4))):
         u, v = rng.uniform(x0 + .3, x1 - .3), rng.uniform(max(far - 1.2, .8), far - .3)
         thing = b.instead(one_of(rng, makers)(rng))
         size = extent(thing)
+        x, y = placed_point(u, v, cx, cy, yaw)
         if v - near > size[1, 0] and far - v > -size[0, 0] and b.fits(
-                thing, cx + c * u - s * v, cy + s * u + c * v, yaw - math.pi / 2):
-            b.place(thing, cx + c * u - s * v, cy + s * u + c * v, yaw - math.pi / 2)
+                thing, x, y, yaw - math.pi / 2):
+            b.place(thing, x, y, yaw - math.pi / 2)
     u, v = (x0 + x1) / 2, (near + far) / 2
     level = rng.uniform(0, .7)
-    b.lamp((cx + c * u - s * v, cy + s * u + c * v, high - .1), [level] * 3, False, fade=.1)
+    b.lamp((*placed_point(u, v, cx, cy, yaw), high - .1), [level] * 3, False, fade=.1)
 
 
 def along_walls(b: SceneBuilder, room: Room, makers: tuple, count: int) -> None:
@@ -163,8 +172,7 @@ def along_walls(b: SceneBuilder, room: Room, makers: tuple, count: int) -> None:
         for _ in range(4):
             u = b.rng.uniform(right, length + left)
             v = back - b.rng.uniform(.02, .12)
-            x = cx + math.cos(yaw) * u - math.sin(yaw) * v
-            y = cy + math.sin(yaw) * u + math.cos(yaw) * v
+            x, y = placed_point(u, v, cx, cy, yaw)
             if b.fits(parts, x, y, yaw - math.pi / 2):
                 b.place(parts, x, y, yaw - math.pi / 2 + b.rng.normal(0, .02))
                 break

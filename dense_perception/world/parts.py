@@ -6,6 +6,7 @@ z up, z = 0 on the ground, metres and radians.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,6 +44,12 @@ def placed(parts: Sequence[Part], pos: Vector, yaw: float = 0.0, pitch: float = 
            roll: float = 0.0) -> Parts:
     """Parts turned and shifted as one body."""
     return [replace(p, mesh=p.mesh.moved(pos, yaw, pitch, roll)) for p in parts]
+
+
+def placed_point(u: float, v: float, x: float, y: float, yaw: float) -> tuple[float, float]:
+    """Where point (u, v) of a body comes to that stands at (x, y), turned by ``yaw``."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    return x + c * u - s * v, y + s * u + c * v
 
 
 def footprint(parts: Sequence[Part]) -> float:

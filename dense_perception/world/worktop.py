@@ -9,7 +9,7 @@ import numpy as np
 from dense_perception.world import clutter, furniture, goods
 from dense_perception.world.builder import Area, SceneBuilder
 from dense_perception.world.indoors import Room, along_walls, build_shell, crowd, light
-from dense_perception.world.parts import Maker, Parts
+from dense_perception.world.parts import Maker, Parts, placed_point
 
 # What is picked up and put down.
 _LOOSE: tuple[Maker, ...] = (clutter.package, clutter.package, clutter.package, clutter.mug,
@@ -32,8 +32,7 @@ def worktop(b: SceneBuilder) -> Area:
         if not b.fits(parts, x, y, yaw):
             continue
         b.place(parts, x, y, yaw)
-        c, s = math.cos(yaw), math.sin(yaw)
-        points += [(x + c * u - s * v, y + s * u + c * v, height)
+        points += [(*placed_point(u, v, x, y, yaw), height)
                    for u, v in rng.uniform(-.9, .9, (_POINTS, 2)) * half]
     along_walls(b, inside, (*furniture.OFFICE, *furniture.HOME, goods.boxes),
                 int(rng.integers(0, 6)))
