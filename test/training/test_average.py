@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,15 +46,19 @@ def test_mean_of_weights(runs: list[Path], tmp_path: Path):
     assert card == load_weights(runs[0])[1]
 
 
-def test_batch_norms_are_those_of_the_mean(runs: list[Path], recipe: Recipe, tmp_path: Path):
-    main([*map(str, runs), '--out', str(tmp_path / 'mean'), '--batches', '3'])
+@pytest.mark.parametrize('changed', [{}, {'transforms': []}])
+def test_batch_norms_are_those_of_the_mean(runs: list[Path], recipe: Recipe, tmp_path: Path,
+                                           changed: dict[str, Any]):
+    assert recipe.transforms
+    main([*map(str, runs), '--out', str(tmp_path / 'mean'), '--batches', '3',
+          *(f'--set={key}={value}' for key, value in changed.items())])
     model = load_weights(tmp_path / 'mean')[0].eval()
     seen: dict[str, list[torch.Tensor]] = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_pre_hook(
                 lambda _, args, name=name: seen.setdefault(name, []).append(args[0].detach()))
-    batches = open_batches(replace(recipe, seed=1), recipe.stages[1], 2, (1, 0))
+    batches = open_batches(replace(recipe, seed=1, **changed), recipe.stages[1], 2, (1, 0))
     spec = model_entry('xnet_small').input
     for step in range(3):
         model(network_input(batches[step], spec, 5))
@@ -89,4 +94,7 @@ def test_what_has_no_mean_is_refused(tmp_path: Path, capsys):
     with pytest.raises(SystemExit):
         main([f'{tmp_path / "a"}=much', '--out', str(out)])
     assert '"much" in ' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / 'a'), '--out', str(out), '--set', 'transforms=[]'])
+    assert 'give --batches' in capsys.readouterr().err
     assert not out.exists()

@@ -28,13 +28,15 @@ from dense_perception_training.recipe import KEPT, Recipe, RecipeError
 from dense_perception_training.transforms import TransformError
 
 
-def average(runs: Sequence[tuple[Path, float]], out: Path, batches: int = 0) -> None:
+def average(runs: Sequence[tuple[Path, float]], out: Path, batches: int = 0,
+            overrides: Sequence[str] = ()) -> None:
     """Write the weighted mean of runs of one model, with the card of the first.
 
     :param runs: folders of weights or model files, with a weight each.
     :param batches: what the batch norms' statistics are measured on anew: the mean of statistics
         is not the statistics of the mean. Batches of the first run's recipe at its last stage; 0
         keeps the mean.
+    :param overrides: ``key=value``, what of that recipe is otherwise for these batches.
     :raises WeightsError: a run has no weights, or they are another model's.
     :raises ValueError: no run, or weights that are not positive.
     :raises RecipeError: there is no recipe to draw batches by.
@@ -56,7 +58,7 @@ def average(runs: Sequence[tuple[Path, float]], out: Path, batches: int = 0) -> 
             mean[key] += value.double() * (weight / total)
     model.load_state_dict({k: mean[k].to(v.dtype) for k, v in model.state_dict().items()})
     if batches:
-        measure_norms(model, Recipe.load(runs[0][0] / KEPT), batches)
+        measure_norms(model, Recipe.load(runs[0][0] / KEPT, overrides), batches)
     save_weights(model, replace(card, metrics={}), out)
 
 
@@ -93,9 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--batches', type=int, default=0, metavar='N',
                         help="measure the batch norms anew on so many batches of the first run's "
                              'recipe (default: take their mean, too)')
+    parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE',
+                        dest='overrides',
+                        help='change that recipe for these batches, for example transforms=[]')
     args = parser.parse_args(arguments)
+    if args.overrides and not args.batches:
+        parser.error('--set changes the recipe that --batches are drawn by: give --batches, too')
     try:
-        average(args.runs, args.out, args.batches)
+        average(args.runs, args.out, args.batches, args.overrides)
     except (DatasetError, OSError, RecipeError, TransformError, ValueError) as error:
         raise SystemExit(f'dense-perception-average: {error}') from None
 
