@@ -95,10 +95,7 @@ class DeployGraph(nn.Module):
 def _classify(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Class ids and probabilities of them, (B, ...), of float logits (B, C, ...).
 
-    On a CPU, ONNX Runtime looks up the highest logit faster than it finds it a second time, and
-    sums by a product of matrices faster than by a sum over the classes.
+    On a CPU, ONNX Runtime looks the highest logit up faster than it finds it a second time.
     """
     labels = logits.argmax(dim=1, keepdim=True)
-    shares = torch.exp(logits - logits.gather(1, labels)).flatten(2)
-    total = torch.ones(1, logits.shape[1], device=logits.device) @ shares
-    return labels[:, 0], 1 / total.reshape(-1, *logits.shape[2:])
+    return labels[:, 0], 1 / torch.exp(logits - logits.gather(1, labels)).sum(dim=1)
