@@ -30,7 +30,7 @@ class Predictor:
     >>> predictor = Predictor('xnet_small')
     >>> prediction = predictor.predict(image, intrinsics, Mount.from_pitch_roll(0.2, 0.0, 0.9))
     >>> prediction.depth.shape, prediction.metric
-    ((256, 320), True)
+    ((224, 288), True)
 
     :param model: path of a model file or name of a shipped model.
     :param backend: ``auto`` or one of ``backends.BACKENDS``.

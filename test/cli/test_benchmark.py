@@ -88,7 +88,7 @@ def test_simulated_imu_is_followed_within_two_degrees():
 
 
 @pytest.mark.parametrize(('rivals', 'where', 'inputs'), [
-    (['xnet_small', 'depth_anything_v2_small'], ('--image-size', '64x48'), ['320x256', '686x518']),
+    (['xnet_small', 'depth_anything_v2_small'], ('--image-size', '64x48'), ['288x224', '686x518']),
     (['xnet_small'], ('--size', '64x96', '--runtime', 'onnxruntime'), ['96x64'])])
 def test_networks_run_side_by_side(rivals: list[str], where: tuple[str, ...], inputs: list[str],
                                    capsys: pytest.CaptureFixture[str]):

@@ -267,7 +267,7 @@ def test_several_images_go_through_one_engine_at_once(machine):
             thread.join(30)
     reference = Ladder(model, 'onnxruntime-cpu', BackendOptions(1))
     rng = np.random.default_rng(4)
-    images = [{'image': rng.integers(0, 256, (1, 256, 320, 3), np.uint8),
+    images = [{'image': rng.integers(0, 256, (1, *model.card.input_size, 3), np.uint8),
                'intrinsics': np.float32([[250, 250, 160, 128]]),
                'gravity': np.float32([[0, 1, 0]]), 'camera_height': np.float32([height])}
               for height in (0.5, 0.0, 1.5)]

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the benchmark."""
     parser.add_argument('--size', default='640x480', metavar='WxH',
                         help='size of the images (default: 640x480)')
-    parser.add_argument('--network-size', default='320x256', metavar='WxH',
-                        help='size that the network takes (default: 320x256)')
+    parser.add_argument('--network-size', default='288x224', metavar='WxH',
+                        help='size that the network takes (default: 288x224)')
     parser.add_argument('--rounds', type=int, default=40, help='turns of 5 images (default: 40)')
 
 

@@ -95,7 +95,7 @@ _register('xnet_small', replace(
     decoder_options={'dims': (32, 64, 128, 256), 'depths': (2, 2, 4, 2), 'ls_init_value': None,
                      'norm_layer': 'batchnorm2d', 'act_layer': 'relu'},
     width=16, norm='batch', act='relu'),
-    InputSpec(256, 320, brightness=_BRIGHTNESS),
+    InputSpec(224, 288, brightness=_BRIGHTNESS),
     'The shipped model: small enough for two CPU cores.', 'this project', 'Apache-2.0')
 _register('xnet_base', replace(
     _ROBOT, encoder='mobilenetv4_conv_medium.e500_r256_in1k',
