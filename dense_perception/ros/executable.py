@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 # rclpy is imported inside of run(): a signal that arrives while it loads must already find ours.
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _LOOK_AROUND_S = 0.5
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class FatalError(Exception):
@@ -40,7 +42,7 @@ class _StopSignals:
     def __init__(self) -> None:
         self.received = False
         self._ros_is_up = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOP_SIGNALS:
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: object) -> None:
@@ -50,13 +52,22 @@ class _StopSignals:
             # nothing to clean up yet.
             os._exit(0)
 
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """What comes meanwhile arrives afterwards."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
     def leave_to_ros(self) -> None:
         """From here on rclpy's own handlers, installed by ``rclpy.init``, end the spinning."""
         self._ros_is_up = True
 
     def ignore(self) -> None:
         """From here on nothing is left to stop: a second Ctrl-C must not spoil the exit code."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
 
@@ -74,7 +85,10 @@ def run(build: Callable[[], Executable], argv: Sequence[str] | None = None) -> i
     import rclpy
     from rclpy.logging import get_logger
     try:
-        rclpy.init(args=list(sys.argv if argv is None else argv))
+        # A signal that came while rclpy puts its handlers in place would reach neither ours nor
+        # a context that is up: it would be lost.
+        with signals.held_back():
+            rclpy.init(args=list(sys.argv if argv is None else argv))
     except Exception as error:
         print(f'the ROS arguments are not understood: {error}', file=sys.stderr)
         return 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -45,6 +48,29 @@ def test_stop_while_starting(graph: Graph, plane_model: Path, tmp_path: Path, mo
         time.sleep(delay)
         process.send(number)
         _assert_clean(process)
+
+
+# For a moment rclpy has a handler in place and nothing that it could stop: here before its init.
+DEAF = """
+import os, signal, sys, rclpy
+from dense_perception.nodes.image_source import main
+number, init = int(sys.argv[1]), rclpy.init
+def deaf(args):
+    ours = signal.signal(number, lambda *_: None)
+    os.kill(os.getpid(), number)
+    signal.signal(number, ours)
+    init(args=args)
+rclpy.init = deaf
+sys.exit(main(['image_source', '--ros-args', '-p', 'source:=demo']))
+"""
+
+
+@pytest.mark.parametrize('number', SIGNALS, ids=lambda n: n.name)
+def test_a_signal_that_comes_while_rclpy_is_initialised_is_not_lost(graph: Graph, number):
+    environment = os.environ | {'ROS_DOMAIN_ID': str(graph.domain)}
+    ended = subprocess.run([sys.executable, '-c', DEAF, str(int(number))], env=environment,
+                           capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 0 and 'Traceback' not in ended.stderr, ended.stderr
 
 
 @pytest.mark.parametrize('number', SIGNALS, ids=lambda n: n.name)
