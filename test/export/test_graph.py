@@ -8,16 +8,13 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='graphs are PyTorch modules')
 
+from dense_perception.export.cards import card_for  # noqa: E402
 from dense_perception.export.graph import DeployGraph  # noqa: E402
-from dense_perception.inference.card import ModelCard  # noqa: E402
 from dense_perception.models.xnet import XNet, XNetConfig  # noqa: E402
 from dense_perception.world.classes import CLASSES, SKY  # noqa: E402
 
 HEIGHT, WIDTH = 64, 96
-CARD = ModelCard(
-    name='test', system='xnet', variant='xnet_small', tasks=('depth', 'segmentation'),
-    input_height=HEIGHT, input_width=WIDTH, outputs=('depth', 'labels', 'confidence'),
-    depth_convention='metric', depth_range=(0.1, 80.0), mount='optional', classes=CLASSES)
+CARD = card_for('xnet_small', classes=CLASSES, input_height=HEIGHT, input_width=WIDTH)
 
 
 def lively_model(width: int) -> XNet:
