@@ -52,15 +52,6 @@ class _StopSignals:
             # nothing to clean up yet.
             os._exit(0)
 
-    @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """What comes meanwhile arrives afterwards."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-
     def leave_to_ros(self) -> None:
         """From here on rclpy's own handlers, installed by ``rclpy.init``, end the spinning."""
         self._ros_is_up = True
@@ -69,6 +60,16 @@ class _StopSignals:
         """From here on nothing is left to stop: a second Ctrl-C must not spoil the exit code."""
         for number in _STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _stop_signals_held_back() -> Iterator[None]:
+    """Stop signals that come meanwhile arrive afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run(build: Callable[[], Executable], argv: Sequence[str] | None = None) -> int:
@@ -87,21 +88,26 @@ def run(build: Callable[[], Executable], argv: Sequence[str] | None = None) -> i
     try:
         # A signal that came while rclpy puts its handlers in place would reach neither ours nor
         # a context that is up: it would be lost.
-        with signals.held_back():
+        with _stop_signals_held_back():
             rclpy.init(args=list(sys.argv if argv is None else argv))
     except Exception as error:
         print(f'the ROS arguments are not understood: {error}', file=sys.stderr)
         return 2
     signals.leave_to_ros()
+
+    def stopped() -> bool:
+        # rclpy shuts the context down from a thread of its own, maybe before Python calls ours.
+        return signals.received or not rclpy.ok()
+
     try:
         return _spin(build)
     except FatalError as error:
-        if signals.received:
+        if stopped():
             return 0
         get_logger('dense_perception').fatal(str(error))
         return 1
     except Exception:
-        if signals.received:
+        if stopped():
             return 0  # the context went away under whatever was being built or published
         raise
     finally:

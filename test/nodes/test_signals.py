@@ -65,6 +65,25 @@ sys.exit(main(['image_source', '--ros-args', '-p', 'source:=demo']))
 """
 
 
+# rclpy's thread has shut the context down, and Python has not called our handler yet.
+BEFORE_OURS = """
+import sys, rclpy
+from dense_perception.ros.executable import FatalError, run
+def build():
+    rclpy.shutdown()
+    raise {}
+sys.exit(run(build))
+"""
+
+
+@pytest.mark.parametrize('error', ['ValueError("the context is invalid")', 'FatalError("no")'])
+def test_what_fails_because_the_context_is_down_is_no_failure(graph: Graph, error: str):
+    environment = os.environ | {'ROS_DOMAIN_ID': str(graph.domain)}
+    ended = subprocess.run([sys.executable, '-c', BEFORE_OURS.format(error)], env=environment,
+                           capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stderr) == (0, '')
+
+
 @pytest.mark.parametrize('number', SIGNALS, ids=lambda n: n.name)
 def test_a_signal_that_comes_while_rclpy_is_initialised_is_not_lost(graph: Graph, number):
     environment = os.environ | {'ROS_DOMAIN_ID': str(graph.domain)}
