@@ -6,8 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 # rclpy is imported inside of run(): a signal that arrives while it loads must already find ours.
@@ -37,7 +36,11 @@ class Executable(Protocol):
 
 
 class _StopSignals:
-    """SIGINT and SIGTERM end the process with exit code 0, whenever they come."""
+    """SIGINT and SIGTERM end the process with exit code 0, whenever they come.
+
+    rclpy's own handlers are left out: they shut the context down from a thread of their own, and
+    whatever this one was making in it fails, with an exception at best and in Fast DDS at worst.
+    """
 
     def __init__(self) -> None:
         self.received = False
@@ -52,24 +55,14 @@ class _StopSignals:
             # nothing to clean up yet.
             os._exit(0)
 
-    def leave_to_ros(self) -> None:
-        """From here on rclpy's own handlers, installed by ``rclpy.init``, end the spinning."""
+    def leave_to_spinning(self) -> None:
+        """From here on a signal ends the spinning, at once or when it begins."""
         self._ros_is_up = True
 
     def ignore(self) -> None:
         """From here on nothing is left to stop: a second Ctrl-C must not spoil the exit code."""
         for number in _STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-
-
-@contextmanager
-def _stop_signals_held_back() -> Iterator[None]:
-    """Stop signals that come meanwhile arrive afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run(build: Callable[[], Executable], argv: Sequence[str] | None = None) -> int:
@@ -85,39 +78,29 @@ def run(build: Callable[[], Executable], argv: Sequence[str] | None = None) -> i
     dds.use_shipped_profile()
     import rclpy
     from rclpy.logging import get_logger
+    from rclpy.signals import SignalHandlerOptions
     try:
-        # A signal that came while rclpy puts its handlers in place would reach neither ours nor
-        # a context that is up: it would be lost.
-        with _stop_signals_held_back():
-            rclpy.init(args=list(sys.argv if argv is None else argv))
+        rclpy.init(args=list(sys.argv if argv is None else argv),
+                   signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
         print(f'the ROS arguments are not understood: {error}', file=sys.stderr)
         return 2
-    signals.leave_to_ros()
-
-    def stopped() -> bool:
-        # rclpy shuts the context down from a thread of its own, maybe before Python calls ours.
-        return signals.received or not rclpy.ok()
-
+    signals.leave_to_spinning()
     try:
-        return _spin(build)
+        return _spin(build, lambda: signals.received)
     except FatalError as error:
-        if stopped():
+        if signals.received:
             return 0
         get_logger('dense_perception').fatal(str(error))
         return 1
-    except Exception:
-        if stopped():
-            return 0  # the context went away under whatever was being built or published
-        raise
     finally:
         rclpy.try_shutdown()
         signals.ignore()
 
 
-def _spin(build: Callable[[], Executable]) -> int:
+def _spin(build: Callable[[], Executable], stopped: Callable[[], bool]) -> int:
     executable = build()
-    spinners = _Spinners(executable)
+    spinners = _Spinners(executable, stopped)
     try:
         spinners.spin()
     finally:
@@ -137,9 +120,10 @@ class _Spinners:
     for each other.
     """
 
-    def __init__(self, executable: Executable) -> None:
+    def __init__(self, executable: Executable, stopped: Callable[[], bool]) -> None:
         from rclpy.executors import SingleThreadedExecutor
         self._context = executable.nodes[0].context
+        self._signalled = stopped
         self._finished = executable.finished
         self._stopped = threading.Event()
         self._executors = [SingleThreadedExecutor() for _ in executable.nodes]
@@ -150,7 +134,7 @@ class _Spinners:
                          for executor in self._executors[1:]]
 
     def spin(self) -> None:
-        """Call callbacks until the node has finished or the context is shut down."""
+        """Call callbacks until the node has finished, a signal came or the context is shut down."""
         for thread in self._threads:
             thread.start()
         self._spin(self._executors[0])
@@ -172,9 +156,9 @@ class _Spinners:
     def _spin(self, executor: Executor) -> None:
         from rclpy.executors import ExternalShutdownException
         try:
-            # With a timeout, because rclpy wakes a waiting executor before it shuts the context
-            # down: an executor that waits again in between would sleep through the signal.
-            while not (self._stopped.is_set() or self._finished.done()) and self._context.ok():
+            # With a timeout: Python handles a signal when the wait is over.
+            while not (self._stopped.is_set() or self._signalled() or self._finished.done()) \
+                    and self._context.ok():
                 executor.spin_once(timeout_sec=_LOOK_AROUND_S)
         except ExternalShutdownException:
             pass
@@ -183,6 +167,6 @@ class _Spinners:
         try:
             self._spin(executor)
         except Exception as error:
-            # After a stop signal any call may fail, and nobody is interested.
+            # In a context that is shut down any call may fail, and nobody is interested.
             if self._context.ok() and not self._finished.done():
                 self._finished.set_exception(error)

@@ -50,46 +50,39 @@ def test_stop_while_starting(graph: Graph, plane_model: Path, tmp_path: Path, mo
         _assert_clean(process)
 
 
-# For a moment rclpy has a handler in place and nothing that it could stop: here before its init.
-DEAF = """
-import os, signal, sys, rclpy
-from dense_perception.nodes.image_source import main
-number, init = int(sys.argv[1]), rclpy.init
-def deaf(args):
-    ours = signal.signal(number, lambda *_: None)
-    os.kill(os.getpid(), number)
-    signal.signal(number, ours)
-    init(args=args)
-rclpy.init = deaf
-sys.exit(main(['image_source', '--ros-args', '-p', 'source:=demo']))
-"""
-
-
-# rclpy's thread has shut the context down, and Python has not called our handler yet.
-BEFORE_OURS = """
-import sys, rclpy
+# A signal arrives before the node is made, while it is, and before it is refused.
+MEANWHILE = """
+import os, sys, rclpy
+from dense_perception.nodes.image_source_node import ImageSourceNode
 from dense_perception.ros.executable import FatalError, run
+number, when, init = int(sys.argv[1]), sys.argv[2], rclpy.init
+def initialise(**options):
+    init(**options)
+    if when == 'initialised':
+        os.kill(os.getpid(), number)
 def build():
-    rclpy.shutdown()
-    raise {}
-sys.exit(run(build))
+    node = ImageSourceNode()
+    if when == 'built':
+        os.kill(os.getpid(), number)
+    if when == 'refused':
+        os.kill(os.getpid(), number)
+        raise FatalError('no')
+    assert rclpy.ok()
+    print('built')
+    return node
+rclpy.init = initialise
+sys.exit(run(build, ['image_source', '--ros-args', '-p', 'source:=demo']))
 """
 
 
-@pytest.mark.parametrize('error', ['ValueError("the context is invalid")', 'FatalError("no")'])
-def test_what_fails_because_the_context_is_down_is_no_failure(graph: Graph, error: str):
-    environment = os.environ | {'ROS_DOMAIN_ID': str(graph.domain)}
-    ended = subprocess.run([sys.executable, '-c', BEFORE_OURS.format(error)], env=environment,
-                           capture_output=True, text=True, timeout=30)
-    assert (ended.returncode, ended.stderr) == (0, '')
-
-
+@pytest.mark.parametrize('when', ['initialised', 'built', 'refused'])
 @pytest.mark.parametrize('number', SIGNALS, ids=lambda n: n.name)
-def test_a_signal_that_comes_while_rclpy_is_initialised_is_not_lost(graph: Graph, number):
+def test_a_signal_while_the_node_is_made(graph: Graph, number, when: str):
     environment = os.environ | {'ROS_DOMAIN_ID': str(graph.domain)}
-    ended = subprocess.run([sys.executable, '-c', DEAF, str(int(number))], env=environment,
-                           capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([sys.executable, '-c', MEANWHILE, str(int(number)), when],
+                           env=environment, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 0 and 'Traceback' not in ended.stderr, ended.stderr
+    assert 'no' not in ended.stderr.split() and ('built' in ended.stdout) == (when == 'built')
 
 
 @pytest.mark.parametrize('number', SIGNALS, ids=lambda n: n.name)
