@@ -24,6 +24,7 @@ from torch import nn  # noqa: E402
 from dense_perception.export.onnx_export import export_model  # noqa: E402
 from dense_perception.export.weights import load_weights  # noqa: E402
 from dense_perception.inference.predictor import Predictor  # noqa: E402
+from dense_perception.models.xnet.variants import CONFIGS  # noqa: E402
 from dense_perception.world.classes import GROUND, SKY  # noqa: E402
 
 
@@ -87,6 +88,25 @@ def test_a_run_starts_from_weights_of_a_smaller_model_but_not_of_a_larger(
     less = replace(plain, model=replace(plain.model, weights=str(tmp_path / 'run')))
     with pytest.raises(RecipeError, match='has what xnet_small has not: pfp.blend.weight'):
         trainer_of(less, tmp_path / 'less')
+
+
+def test_a_deeper_model_begins_as_the_function_it_starts_from(
+        recipe: Recipe, tmp_path: Path, capsys):
+    train(recipe, tmp_path / 'run', 'cpu')
+    shallow, card = load_weights(tmp_path / 'run')
+    options = dict(CONFIGS['xnet_small'].decoder_options) | {'depths': (2, 3, 4, 4)}
+    deeper = replace(recipe, model=replace(recipe.model, options={'decoder_options': options},
+                                           weights=str(tmp_path / 'run')))
+    trainer = trainer_of(deeper, tmp_path / 'deeper')
+    said = capsys.readouterr().out
+    assert 'begun as the identity: decoder.stages.1.blocks.2, decoder.stages.3.blocks.2, ' in said
+    assert 'begun anew' not in said
+    deep = trainer.model.eval()
+    x = torch.rand(1, 5, 64, 64)
+    for name, value in shallow.eval()(x).items():
+        torch.testing.assert_close(deep(x)[name], value)
+    trainer.fit()
+    assert deep.decoder.stages[3].blocks[3].mlp.fc2.weight.abs().sum() > 0
 
 
 def test_validation_leaves_numbers_and_a_picture(recipe: Recipe, data: Path, tmp_path: Path):

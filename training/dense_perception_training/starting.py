@@ -16,6 +16,7 @@ from torch import nn
 
 from dense_perception.export.reopen import open_weights
 from dense_perception.models import create_model
+from dense_perception.models.growing import begin_as_identity
 from dense_perception_training import cpu
 from dense_perception_training.feeding import class_weights
 from dense_perception_training.recipe import KEPT, Recipe, RecipeError
@@ -23,6 +24,8 @@ from dense_perception_training.recipe import KEPT, Recipe, RecipeError
 
 def start_model(recipe: Recipe) -> nn.Module:
     """A new model, or one that begins with ``model.weights``; parts these lack begin anew.
+
+    Whole ConvNeXt blocks that they lack begin as the identity (``models.growing``).
 
     :raises RecipeError: the name, an option or the weights do not fit.
     """
@@ -42,8 +45,11 @@ def start_model(recipe: Recipe) -> nn.Module:
             raise RecipeError(f'model.weights {choice.weights} has what {choice.name} has not: '
                               f'{", ".join(unknown[:3])}'
                               + (f' and {len(unknown) - 3} more' if len(unknown) > 3 else ''))
-        if missing:
-            print(f'not in {choice.weights}, begun anew: {", ".join(missing)}')
+        grown = begin_as_identity(model, missing)
+        anew = [key for key in missing if not key.startswith(tuple(f'{name}.' for name in grown))]
+        for begun, names in (('as the identity', grown), ('anew', anew)):
+            if names:
+                print(f'not in {choice.weights}, begun {begun}: {", ".join(names)}')
         _warn_of_same_samples(recipe, Path(choice.weights))
     return model
 

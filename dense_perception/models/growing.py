@@ -1,0 +1,34 @@
+"""A deeper network that begins as the function a shallower one has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import pairwise
+
+from timm.models.convnext import ConvNeXtBlock
+from torch import nn
+
+
+def begin_as_identity(model: nn.Module, missing: Collection[str]) -> list[str]:
+    """Let ConvNeXt blocks that weights lacked add nothing, and otherwise copy the block before.
+
+    Chen et al., "Net2Net" (ICLR 2016) grow networks by identities, Gong et al., "Efficient
+    training of BERT by progressively stacking" (ICML 2019) by copies. Only the last layer of a
+    block is zeroed, so that its gradient is not, nor from the second step on the others'.
+
+    :param missing: names of the parameters that were not loaded.
+    :returns: names of the blocks that all of are missing, and follow others of their stage.
+    """
+    missing, grown = set(missing), []
+    for stage, blocks in model.named_modules():
+        if not isinstance(blocks, nn.Sequential):
+            continue
+        for index, (before, block) in enumerate(pairwise(blocks), start=1):
+            name = f'{stage}.{index}'
+            if (isinstance(before, ConvNeXtBlock) and isinstance(block, ConvNeXtBlock)
+                    and missing.issuperset(f'{name}.{k}' for k, _ in block.named_parameters())):
+                block.load_state_dict(before.state_dict())
+                nn.init.zeros_(block.mlp.fc2.weight)
+                nn.init.zeros_(block.mlp.fc2.bias)
+                grown.append(name)
+    return grown
