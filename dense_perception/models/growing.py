@@ -17,7 +17,7 @@ def begin_as_identity(model: nn.Module, missing: Collection[str]) -> list[str]:
     block is zeroed, so that its gradient is not, nor from the second step on the others'.
 
     :param missing: names of the parameters that were not loaded.
-    :returns: names of the blocks that all of are missing, and follow others of their stage.
+    :returns: names of the blocks that were missing as a whole and follow others of their stage.
     """
     missing, grown = set(missing), []
     for stage, blocks in model.named_modules():
@@ -28,7 +28,7 @@ def begin_as_identity(model: nn.Module, missing: Collection[str]) -> list[str]:
             if (isinstance(before, ConvNeXtBlock) and isinstance(block, ConvNeXtBlock)
                     and missing.issuperset(f'{name}.{k}' for k, _ in block.named_parameters())):
                 block.load_state_dict(before.state_dict())
-                nn.init.zeros_(block.mlp.fc2.weight)
-                nn.init.zeros_(block.mlp.fc2.bias)
+                for parameter in block.mlp.fc2.parameters():
+                    nn.init.zeros_(parameter)
                 grown.append(name)
     return grown

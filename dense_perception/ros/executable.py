@@ -134,7 +134,7 @@ class _Spinners:
                          for executor in self._executors[1:]]
 
     def spin(self) -> None:
-        """Call callbacks until the node has finished, a signal came or the context is shut down."""
+        """Call callbacks until the node has finished, a signal came or the context is down."""
         for thread in self._threads:
             thread.start()
         self._spin(self._executors[0])
