@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Make the shipped model on a machine with a GPU, in one call that may be cut off and called again:
+# Make a shipped model on a machine with a GPU, in one call that may be cut off and called again:
 # render the world, train, export, measure. Everything made so far is kept under RUN.
 #
 #   RUN=/data/run scripts/gpu/train_shipped.sh
 #
 # Knobs (environment):
+#   MODEL        xnet_small or xnet_base (xnet_small); the base begins well with START=xnet_base
 #   RECIPE       name or file (xnet_small_gpu)
 #   START        weights or a model file to go on from, such as xnet_small; nothing = from scratch
 #   MINUTES      that training is to take here, instead of the recipe's steps
-#   SCENES       of the mixture; a sixth as many dining rooms, a twelfth as many tables come to it
+#   SCENES       of the mixture; a sixth as many dining rooms, a twelfth as many tables and
+#                worktops come to it
 #   CATALOGUE    folder of furniture libraries (*.sh3f), for half as many scenes again and a third
 #                of the samples
 #   PHOTOGRAPHS  folder of wheels with photographs of materials, for those same scenes
@@ -24,7 +26,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${RUN:?set RUN to the folder that keeps frames and checkpoints}"
-RECIPE=${RECIPE:-training/configs/xnet_small_gpu.yaml}
+MODEL=${MODEL:-xnet_small} RECIPE=${RECIPE:-training/configs/xnet_small_gpu.yaml}
 SCENES=${SCENES:-8000} HELD_OUT=${HELD_OUT:-100} WORKERS=${WORKERS:-$(nproc)}
 DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3}
 CATALOGUE=${CATALOGUE:-} PHOTOGRAPHS=${PHOTOGRAPHS:-} START=${START:-} MINUTES=${MINUTES:-}
@@ -34,14 +36,15 @@ render() {
     "$PYTHON" -m dense_perception_training.render --workers "$WORKERS" "$@"
 }
 frames() {  # FOLDER SCENES FIRST_SCENE [OPTION...]: the mixture, and more of what is crowded
-    local folder=$1 scenes=$2 first=$3
+    local folder=$1 scenes=$2 first=$3 kind share
     shift 3
     render --out "$folder" --split train --views 6 --first-scene "$first" --scenes "$scenes" "$@"
     # Scene numbers of their own: cameras are drawn by the number, whatever the kind.
-    render --out "$folder" --split train --views 6 --first-scene $((first + scenes)) \
-        --kind dining --scenes $((scenes / 6)) "$@"
-    render --out "$folder" --split train --views 6 --first-scene $((first + scenes)) \
-        --kind tabletop --scenes $((scenes / 12)) "$@"
+    for kind in dining:6 tabletop:12 worktop:12; do
+        share=${kind#*:}
+        render --out "$folder" --split train --views 6 --first-scene $((first + scenes)) \
+            --kind "${kind%:*}" --scenes $((scenes / share)) "$@"
+    done
 }
 
 echo "== frames: $SCENES scenes and more of some kinds to train on, $HELD_OUT held out"
@@ -57,11 +60,11 @@ render --out "$RUN/world/held_out" --split held_out --scenes "$HELD_OUT" --views
 
 echo "== training by $RECIPE"
 "$PYTHON" -m dense_perception_training.train "$RECIPE" "sources=[$sources]" \
-    ${START:+"model.weights=$START"} "$@" ${MINUTES:+--minutes "$MINUTES"} \
+    model.name="$MODEL" ${START:+"model.weights=$START"} "$@" ${MINUTES:+--minutes "$MINUTES"} \
     --out "$RUN/training" --device "$DEVICE"
 
 echo "== model file"
-"$PYTHON" -m dense_perception.cli.main export "$RUN/training" --out "$RUN/xnet_small.onnx" \
+"$PYTHON" -m dense_perception.cli.main export "$RUN/training" --out "$RUN/$MODEL.onnx" \
     --half-weights --any-batch
-"$PYTHON" -m dense_perception_training.evaluate "$RUN/xnet_small.onnx" \
+"$PYTHON" -m dense_perception_training.evaluate "$RUN/$MODEL.onnx" \
     --data "$RUN/world/held_out" --train "$RUN/world/train" --write-card --json | tee "$RUN/metrics.json"
