@@ -20,6 +20,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF_MEAN = HALF_STD = (0.5, 0.5, 0.5)
 _FARTHEST = 50.0  # ground farther than this many camera heights looks like the horizon
 _MEANS = (0.08, 0.92)  # of images; darker and brighter ones are helped no further
+_EVERY = 4  # pixel, each way, that an image's mean is taken of
+_ROUNDS = 3  # until the mean of the curve is that curve's
 _SCALE = 0.25  # brings log(50) to about 1
 
 
@@ -81,18 +83,28 @@ def normalised(image: torch.Tensor, mean: tuple[float, ...] = IMAGENET_MEAN,
 
 
 def toned(levels: torch.Tensor, brightness: float) -> torch.Tensor:
-    """Images by a tone curve that brings their mean to about ``brightness``, as a camera would.
+    """Images by a tone curve that brings their mean to ``brightness``, as a camera would.
 
-    ``y = x (1 + k) / (1 + k x)`` with one k for each image: black and white stay where they are,
-    and a dim room is lifted without any value being cut off. It costs three operations.
+    ``y = x g / (1 + (g - 1) x)`` with one gain g for each image: black and white stay where they
+    are, and a dim room is lifted without any value being cut off. Two such curves, one after the
+    other, are one with the product of their gains, so a few rounds find it.
 
     :param levels: float (B, H, W, 3), 0..255.
     :param brightness: within 0 to 1.
     """
-    darkest, brightest = _MEANS
-    mean = (levels.mean(dim=(1, 2, 3), keepdim=True) / 255).clamp(darkest, brightest)
-    k = (brightness - mean) / (mean * (1 - brightness))
-    return levels / (1 / (1 + k) + k / (255 * (1 + k)) * levels)
+    def curve(levels: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+        return levels / (1 / gain + (1 - 1 / gain) / 255 * levels)
+
+    def gain_for(mean: torch.Tensor) -> torch.Tensor:
+        return brightness * (1 - mean) / (mean * (1 - brightness))
+
+    most, least = (gain_for(torch.tensor(mean)).item() for mean in _MEANS)
+    sample = levels[:, ::_EVERY, ::_EVERY]
+    gain = torch.ones_like(levels[:, :1, :1, :1])
+    for _ in range(_ROUNDS):
+        mean = curve(sample, gain).mean(dim=(1, 2, 3), keepdim=True) / 255
+        gain = (gain * gain_for(mean.clamp(1e-3, 1 - 1e-3))).clamp(least, most)
+    return curve(levels, gain)
 
 
 def with_mount(rgb: torch.Tensor, intrinsics: torch.Tensor, gravity: torch.Tensor,
