@@ -19,6 +19,7 @@ BENCHMARKS = {
     'engine': 'building and loading a model, backend by backend',
     'startup': 'process start of the perception node to its first depth',
     'models': 'networks side by side: variants with random weights',
+    'ceiling': 'one network in torch, in several precisions, against matrix products',
 }
 
 

@@ -118,6 +118,29 @@ def test_rivals_that_cannot_run_together_are_refused(
     assert reason in capsys.readouterr().err
 
 
+def test_a_network_is_measured_against_matrix_products():
+    pytest.importorskip('torch', reason='variants need torch')
+    result = benchmark('ceiling', '--model', 'xnet_small', '--size', '64x96', '--device', 'cpu',
+                       '--threads', 1, '--precisions', 'fp32', 'bf16', '--rounds', 2)
+    assert (result['size'], result['reference']) == ('64x96', 'fp32 eager')
+    assert list(result['results']) == ['fp32 eager', 'bf16 eager']
+    for found in result['results'].values():
+        flops = 2e9 * result['gmacs'] / (1e-3 * found['p50_ms'])
+        assert found['share'] == pytest.approx(flops / (1e12 * found['ceiling_tflops']))
+        assert found['share'] > 0
+
+
+@pytest.mark.parametrize(('arguments', 'reason'), [
+    (('--ways', 'graphed', '--device', 'cpu'), 'needs a GPU'),
+    (('--model', 'xnet_smal', '--device', 'cpu'), 'did you mean'),
+    (('--size', '64', '--device', 'cpu'), 'not a size')])
+def test_what_cannot_be_measured_in_torch_is_refused(
+        arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip('torch', reason='variants need torch')
+    assert main(['benchmark', 'ceiling', *arguments]) == 1
+    assert reason in capsys.readouterr().err
+
+
 def test_engine_benchmark_has_a_row_for_every_backend(tmp_path: Path):
     result = benchmark('engine', '--model', write_code_model(tmp_path / 'code.onnx', 'affine'))
     rows = result['results']

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dense_perception.cli.benchmarks.rounds import take_turns
+from dense_perception.cli.benchmarks.torch_device import choose_device, name_device
 from dense_perception.cli.command import CommandError
 from dense_perception.cli.sizes import parse_size
 
@@ -39,12 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Time of one image for each network, with its parameters and multiply-adds."""
-    import torch
     names = args.models.split(',')
     sizes = _sizes(names, args)
-    device = _device(args)
-    threads = args.threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads)
+    device, threads = _device(args)
     with ExitStack() as stack:
         rivals = {name: _torch_rival(name, sizes[name], device) if args.runtime == 'torch'
                   else _onnx_rival(name, sizes[name], threads, stack) for name in names}
@@ -57,7 +54,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                   for what, key in (('time', 'p50_ms'), ('cpu', 'cpu_ms'), ('mac', 'gmacs'))}
     return {'of': args.size or args.image_size, 'equal_input': args.size is not None,
             'runtime': f'{args.runtime} {_version(args.runtime)}',
-            'device': _named(device, threads), 'reference': names[0], 'results': results}
+            'device': name_device(device, threads), 'reference': names[0], 'results': results}
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -140,23 +137,13 @@ def _facts(name: str, size: tuple[int, int]) -> dict[str, Any]:
     return {'input': f'{size[1]}x{size[0]}', 'params': costs.params, 'gmacs': costs.macs / 1e9}
 
 
-def _device(args: argparse.Namespace) -> str:
-    import torch
-    if args.runtime == 'onnxruntime':
-        if args.device == 'cuda':
-            raise CommandError('the ONNX Runtime backend computes on the CPU; for a GPU take '
-                               '--runtime torch')
-        return 'cpu'
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        raise CommandError('torch finds no CUDA GPU here; take --device cpu')
-    return 'cuda' if args.device != 'cpu' and torch.cuda.is_available() else 'cpu'
-
-
-def _named(device: str, threads: int) -> str:
-    if device == 'cpu':
-        return f'CPU, {threads} threads'
-    import torch
-    return torch.cuda.get_device_name()
+def _device(args: argparse.Namespace) -> tuple[str, int]:
+    if args.runtime != 'onnxruntime':
+        return choose_device(args.device, args.threads)
+    if args.device == 'cuda':
+        raise CommandError('the ONNX Runtime backend computes on the CPU; for a GPU take '
+                           '--runtime torch')
+    return choose_device('cpu', args.threads)
 
 
 def _version(runtime: str) -> str:
