@@ -35,13 +35,11 @@ once() {  # FILE COMMAND...: its output, kept when it has succeeded
 
 nvidia-smi --query-gpu=name,driver_version,clocks.max.sm --format=csv 2>/dev/null \
     || echo 'nvidia-smi finds no GPU'
-for model in "$LARGE" xnet_small xnet_base; do
+for model in "$LARGE" xnet_base xnet_small; do
     once "ceiling_$model.json" ours benchmark ceiling --model "$model" --json
 done
-for model in xnet_small xnet_base; do
-    once "model_$model.json" ours benchmark model --model "$model" --json
-    once "engine_$model.json" ours benchmark engine --model "$model" --json
-done
+once model_xnet_small.json ours benchmark model --json
+once engine_xnet_small.json ours benchmark engine --json
 if [ ! -e "$OUT/$LARGE.onnx" ]; then
     once export.txt ours export "$LARGE" --random-weights --out "$OUT/$LARGE.onnx" --half-weights
 fi

@@ -5,7 +5,7 @@
 #   RUN=/data/run scripts/gpu/train_shipped.sh
 #
 # Knobs (environment):
-#   MODEL        xnet_small or xnet_base (xnet_small); the base begins well with START=xnet_base
+#   MODEL        xnet_small or xnet_base (xnet_small)
 #   RECIPE       name or file (xnet_small_gpu)
 #   START        weights or a model file to go on from, such as xnet_small; nothing = from scratch
 #   MINUTES      that training is to take here, instead of the recipe's steps

@@ -49,7 +49,7 @@ _CEDNET: dict[str, Any] = {
 _DINO = {'encoder_options': {'depth': 2, 'embed_dim': 48, 'num_heads': 3}}
 
 TWINS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    'xnet_small': ({}, ('xnet_small', 'xnet_base', 'xnet_large')),
+    'xnet_small': ({}, ('xnet_small', 'xnet_base')),
     'xnet_swinl_convnextv2t_nyu': (_SWIN | _DECODER, ('xnet_swinl_*',)),
     'xnet_dinov2l_convnextv2b_nyu': (_DINO | _DECODER, ('xnet_dinov2l_*',)),
     'xnet_ladder_fpn': (_CONVNEXT | _DECODER, ('xnet_ladder_fpn',)),

@@ -90,20 +90,14 @@ _register('xnet_convnext_tiny_convnext_tiny', XNetConfig(), InputSpec(224, 224),
 _BRIGHTNESS = 0.58  # docs/training.md: real frames, often dim, are understood better
 _ROBOT = XNetConfig(depth='log_height', num_classes=8, mount_channels=2, blend=7)
 
-_SMALL = replace(
+_register('xnet_small', replace(
     _ROBOT, encoder='mobilenetv4_conv_small', decoder='convnext_atto',
-    decoder_options={'dims': (32, 64, 128, 256), 'depths': (2, 2, 4, 2), 'ls_init_value': None,
+    decoder_options={'dims': (32, 64, 128, 256), 'depths': (2, 2, 4, 2),
                      'norm_layer': 'batchnorm2d', 'act_layer': 'relu'},
-    width=16, norm='batch', act='relu')
-
-_register('xnet_small', _SMALL, InputSpec(224, 288, brightness=_BRIGHTNESS),
-          'The shipped model: small enough for two CPU cores.', 'this project', 'Apache-2.0')
-_register('xnet_base', replace(
-    _SMALL, decoder_options={**_SMALL.decoder_options, 'depths': (2, 3, 10, 4)}),
+    width=16, norm='batch', act='relu'),
     InputSpec(224, 288, brightness=_BRIGHTNESS),
-    'Shipped, too: xnet_small with a deeper decoder, grown from its weights.', 'this project',
-    'Apache-2.0')
-_register('xnet_large', replace(
+    'The shipped model: small enough for two CPU cores.', 'this project', 'Apache-2.0')
+_register('xnet_base', replace(
     _ROBOT, encoder='mobilenetv4_conv_medium.e500_r256_in1k',
     decoder='convnext_nano.in12k_ft_in1k', width=32),
     InputSpec(384, 512, brightness=_BRIGHTNESS),
