@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -98,6 +99,14 @@ def test_profile_is_shipped_once_and_says_what_the_code_says():
     assert f'<segment_size>{dds.SEGMENT_BYTES}</segment_size>' in text
     assert f'<maxMessageSize>{dds.SEGMENT_BYTES // 2}</maxMessageSize>' in text
     assert (ROOT / 'config' / 'fastdds.xml').read_text() == text
+
+
+def test_a_newcomer_hears_of_who_runs_already_within_half_a_second():
+    # By default only every 3 s, and a node that starts later waits for it.
+    of_dds = '{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}'
+    period = ElementTree.parse(dds.PROFILE).getroot().find(f'.//{of_dds}leaseAnnouncement')
+    said = {part.tag.removeprefix(of_dds): part.text for part in period}
+    assert said == {'nanosec': '500000000'}
 
 
 @pytest.mark.parametrize('chosen', [None, '/some/profile.xml'])
