@@ -40,9 +40,7 @@ for model in "$LARGE" xnet_base xnet_small; do
 done
 once model_xnet_small.json ours benchmark model --json
 once engine_xnet_small.json ours benchmark engine --json
-if [ ! -e "$OUT/$LARGE.onnx" ]; then
-    once export.txt ours export "$LARGE" --random-weights --out "$OUT/$LARGE.onnx" --half-weights
-fi
+once export.txt ours export "$LARGE" --random-weights --out "$OUT/$LARGE.onnx" --half-weights
 once "model_$LARGE.json" ours benchmark model --model "$OUT/$LARGE.onnx" --rounds 5 --json
 once "engine_$LARGE.json" ours benchmark engine --model "$OUT/$LARGE.onnx" --json
 once models.json ours benchmark models --image-size 1216x352 --rounds 20 --json

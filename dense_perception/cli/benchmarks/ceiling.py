@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dense_perception.cli.benchmarks.rounds import take_turns
-from dense_perception.cli.benchmarks.torch_device import choose_device, name_device
+from dense_perception.cli.benchmarks.torch_device import choose_device, name_device, wait_for
 from dense_perception.cli.command import CommandError
 from dense_perception.cli.sizes import parse_size
 
@@ -97,7 +97,7 @@ def _ceiling(dtype: torch.dtype, device: str) -> float:
     for _ in range(_PRODUCTS):
         start = time.perf_counter()
         torch.mm(left, right)
-        _wait(device)
+        wait_for(device)
         fastest = min(fastest, time.perf_counter() - start)
     return 2e-12 * side ** 3 / fastest
 
@@ -154,9 +154,3 @@ def _graphed(run: _Network, example: Sequence[torch.Tensor]) -> _Network:
         return outputs
 
     return replay
-
-
-def _wait(device: str) -> None:
-    import torch
-    if device == 'cuda':
-        torch.cuda.synchronize()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dense_perception.cli.benchmarks.rounds import take_turns
-from dense_perception.cli.benchmarks.torch_device import choose_device, name_device
+from dense_perception.cli.benchmarks.torch_device import choose_device, name_device, wait_for
 from dense_perception.cli.command import CommandError
 from dense_perception.cli.sizes import parse_size
 
@@ -105,8 +105,7 @@ def _torch_rival(name: str, size: tuple[int, int], device: str) -> Callable[[], 
     def call() -> object:
         with torch.inference_mode():
             outputs = model(image)
-        if device == 'cuda':
-            torch.cuda.synchronize()
+        wait_for(device)
         return outputs
 
     return call

@@ -21,6 +21,13 @@ def choose_device(wanted: str, threads: int) -> tuple[str, int]:
     return 'cuda' if wanted != 'cpu' and torch.cuda.is_available() else 'cpu', threads
 
 
+def wait_for(device: str) -> None:
+    """Until what was launched on the device has ended."""
+    import torch
+    if device == 'cuda':
+        torch.cuda.synchronize()
+
+
 def name_device(device: str, threads: int) -> str:
     """For a result."""
     if device == 'cpu':
