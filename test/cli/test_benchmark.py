@@ -133,7 +133,8 @@ def test_a_network_is_measured_against_matrix_products():
 @pytest.mark.parametrize(('arguments', 'reason'), [
     (('--ways', 'graphed', '--device', 'cpu'), 'needs a GPU'),
     (('--model', 'xnet_smal', '--device', 'cpu'), 'did you mean'),
-    (('--size', '64', '--device', 'cpu'), 'not a size')])
+    (('--size', '64', '--device', 'cpu'), 'not a size'),
+    (('--size', '100x100', '--device', 'cpu'), 'not a multiple of 32')])
 def test_what_cannot_be_measured_in_torch_is_refused(
         arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]):
     pytest.importorskip('torch', reason='variants need torch')

@@ -55,10 +55,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         raise CommandError('--ways graphed replays a CUDA graph and needs a GPU')
     try:
         card = card_for(args.model)
+        if args.size:
+            card = sized(card, parse_size('--size', args.size, '352x1216'))
     except ValueError as error:
         raise CommandError(str(error)) from None
-    if args.size:
-        card = sized(card, parse_size('--size', args.size, '352x1216'))
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     gmacs = complexity(meta_model(args.model), *card.input_size).macs / 1e9
     ceilings = {name: _ceiling(getattr(torch, _PRECISIONS[name]), device) for name in precisions}
