@@ -71,7 +71,7 @@ def _on_cpu(model: ModelFile) -> Predictor:
 class _Recorder:
     """A backend that keeps the graph inputs of the images that it is given."""
 
-    name, max_batch = 'recorder', 1
+    name, max_batch, concurrency = 'recorder', 1, 1
 
     def __init__(self, model: ModelFile) -> None:
         self._outputs = {name: np.zeros((1, 1, 1), np.uint8) for name in model.card.outputs}

@@ -19,7 +19,7 @@ class TorchBackend:
     :param card: what the graph makes of it.
     """
 
-    max_batch = 1
+    max_batch = concurrency = 1
 
     def __init__(self, model: nn.Module, card: ModelCard) -> None:
         self._graph = DeployGraph(model, card).eval()

@@ -8,7 +8,6 @@ equidistant fisheye of Kannala and Brandt.
 from __future__ import annotations
 
 import math
-from itertools import cycle
 
 import cv2
 import numpy as np
@@ -64,9 +63,6 @@ class Rectification:
                                       (y, raw.height, raw.height >> self._halvings)))
         # Fixed point, 1/32 of a pixel: the fastest way through remap in OpenCV 4 and 5.
         self._maps = cv2.convertMaps(x, y, cv2.CV_16SC2)
-        # Two, as an image may still be looked at while the next one is rectified.
-        self._images = cycle([np.empty((rectified.height, rectified.width, 3), np.uint8)
-                              for _ in range(2)])
         self.seen = None if seen.all() else seen
         """bool (height, width): where the rectified image shows something; None = everywhere."""
 
@@ -74,14 +70,13 @@ class Rectification:
         """Rectified image: uint8 (height, width, 3), black where nothing is seen.
 
         :param image: uint8 (height, width, 3) of the raw camera's size; rows may be padded.
-        :returns: a buffer that the next call but one overwrites.
         :raises ValueError: the image has another size.
         """
         if image.shape[:2] != self._raw_shape:
             raise ValueError(f'rectification is for images of shape {self._raw_shape}, this one '
                              f'has {image.shape[:2]}')
         return cv2.remap(halved(image, self._halvings), *self._maps, cv2.INTER_LINEAR,
-                         dst=next(self._images), borderMode=cv2.BORDER_CONSTANT)
+                         borderMode=cv2.BORDER_CONSTANT)
 
 
 def _opencv_lens(distortion: Distortion) -> tuple[bool, np.ndarray]:

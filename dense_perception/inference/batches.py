@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -47,44 +47,53 @@ def run(frame: Frame[T]) -> T:
 
 
 def run_together(frames: Sequence[Frame[T]]) -> list[T]:
-    """Run frames to their ends, with what :func:`infer_together` says.
+    """Run frames to their ends, as a :class:`Batch`.
 
     :returns: what each frame returned.
     """
-    return infer_together(frames)()
+    batch = Batch(frames)
+    batch.infer()
+    return batch.finish()
 
 
-def infer_together(frames: Sequence[Frame[T]]) -> Callable[[], list[T]]:
-    """Run frames until their inferences are done; those that ask the same backend are one batch.
+class Batch(Generic[T]):
+    """Frames on their way together, in three steps that may run in three threads.
 
-    A batch that fails is run again image by image, so that only the image that is to blame does.
-
-    :returns: runs the frames to their ends, in any thread, and returns what each frame returned.
+    Made, it has begun them: each has come to its question, or to its end.
     """
-    results: dict[int, T] = {}
 
-    def advance(index: int, step: Callable[[], Inference]) -> Inference | None:
+    def __init__(self, frames: Sequence[Frame[T]]) -> None:
+        self._frames = frames
+        self._results: dict[int, T] = {}
+        self._answers: dict[int, Answer | BackendError] = {}
+        self._asked = {i: asked for i, frame in enumerate(frames)
+                       if (asked := self._advance(i, frame.__next__)) is not None}
+
+    def infer(self) -> None:
+        """Answer the questions; those for the same backend at once.
+
+        Where that fails they are asked one by one, so that only the image that is to blame does.
+        """
+        while self._asked:
+            backend = next(iter(self._asked.values())).backend
+            group = {i: self._asked.pop(i).inputs for i in list(self._asked)
+                     if self._asked[i].backend is backend}
+            self._answers |= zip(group, _answers(backend, list(group.values())), strict=True)
+
+    def finish(self) -> list[T]:
+        """Run the frames to their ends; returns what each returned."""
+        for i, answer in self._answers.items():
+            self._advance(i, partial(self._frames[i].throw, answer)
+                          if isinstance(answer, BackendError)
+                          else partial(self._frames[i].send, answer))
+        return [self._results[i] for i in range(len(self._frames))]
+
+    def _advance(self, index: int, step: Callable[[], Inference]) -> Inference | None:
         try:
             return step()
         except StopIteration as end:
-            results[index] = end.value
+            self._results[index] = end.value
             return None
-
-    asked = {i: found for i, frame in enumerate(frames)
-             if (found := advance(i, frame.__next__)) is not None}
-    answers: dict[int, Answer | BackendError] = {}
-    while asked:
-        backend = next(iter(asked.values())).backend
-        group = {i: asked.pop(i).inputs for i in list(asked) if asked[i].backend is backend}
-        answers |= zip(group, _answers(backend, list(group.values())), strict=True)
-
-    def finish() -> list[T]:
-        for i, answer in answers.items():
-            advance(i, partial(frames[i].throw, answer) if isinstance(answer, BackendError)
-                    else partial(frames[i].send, answer))
-        return [results[i] for i in range(len(frames))]
-
-    return finish
 
 
 def _answers(backend: Backend, images: list[Arrays]) -> list[Answer | BackendError]:

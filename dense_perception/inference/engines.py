@@ -17,7 +17,7 @@ class Engines:
     """Gives predictors; those of one model, backend and options share what is loaded.
 
     It is given up with the last of them. Safe to use from any thread. Sharing predictors must
-    not predict at the same time, as not every runtime allows that; ``batches.run_together`` does.
+    not predict more images at the same time than ``Backend.concurrency``; see ``batches.Batch``.
 
     :param batch: see ``BackendOptions``. :param cpu_batch: likewise.
     """

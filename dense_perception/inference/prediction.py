@@ -17,8 +17,8 @@ class Prediction:
     ``normals``: float32 (H, W, 3), unit vectors that point out of the surface, towards the camera,
     in the optical frame (x right, y down, z forward: a floor's is (0, -1, 0) for a level camera);
     NaN where unknown. ``alpha``: float32, opacity of the foreground, 0..1. ``image``: uint8
-    (H, W, 3) RGB as the network saw it, overwritten by its predictor's next image but one.
-    ``stage_ms``: milliseconds spent in ``resize``, ``inference``.
+    (H, W, 3) RGB as the network saw it. ``stage_ms``: milliseconds spent in ``resize``,
+    ``inference``.
     """
 
     depth: np.ndarray | None

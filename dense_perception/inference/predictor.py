@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from itertools import cycle
 from pathlib import Path
 
 import cv2
@@ -60,8 +59,6 @@ class Predictor:
     def _serve(self, card: ModelCard, backend: Backend) -> None:
         self.card = card
         self._backend = backend
-        # Two, as an image may still be looked at while the next one is predicted.
-        self._buffers = cycle([np.empty((*card.input_size, 3), np.uint8) for _ in range(2)])
 
     @property
     def backend(self) -> str:
@@ -151,9 +148,10 @@ class Predictor:
             stage_ms={'resize': resize_ms, 'inference': answer.milliseconds})
 
     def _resize(self, image: np.ndarray, colour_order: str) -> np.ndarray:
-        """Image at network size, RGB, in a reused buffer."""
+        """Image at network size, RGB, in an array of its own."""
         height, width = self.card.input_size
-        resized = next(self._buffers)
+        # New for each frame, as several may be under way: as fast as one that is used again.
+        resized = np.empty((height, width, 3), np.uint8)
         if image.shape[:2] == (height, width):
             np.copyto(resized, image)
         else:

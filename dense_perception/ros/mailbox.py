@@ -28,6 +28,12 @@ class Mailbox(Generic[T]):
         with self._changed:
             return self._replaced
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits, at this moment."""
+        with self._changed:
+            return self._item is None
+
     def put(self, item: T) -> None:
         """Leave an item; a waiting ``take`` gets it at once."""
         with self._changed:

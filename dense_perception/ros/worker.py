@@ -11,11 +11,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from dense_perception.inference.backends import Backend
-from dense_perception.inference.batches import Frame, infer_together
+from dense_perception.inference.batches import Batch, Frame
 from dense_perception.ros.background import deferred
 from dense_perception.ros.mailbox import Mailbox
 
 T = TypeVar('T')
+
+MOST_INFERENCES = 64
+"""At the same time, whatever an engine would take."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,11 @@ class _Stream:
 class Worker:
     """Works off mailboxes fairly: after a camera had its turn every other one that waits has one.
 
-    However many cameras share it, one inference runs at a time, and each camera's newest frame
-    is at most one turn of all cameras old. What is done with a frame after its inference is left
-    to a second thread, while the first one goes on to the next inference: it takes milliseconds
-    in which a GPU, or a core, would have nothing to do. That thread is at most one frame behind,
-    and keeps the order. Jobs come between two frames, when nothing else is in work.
+    One thread begins frames: as many as their engine takes at the same time, which is one or, on
+    a CPU, a few. Their inferences run in threads of their own, which then finish them one after
+    another, in the order in which they were begun. While a frame is finished its place is free
+    for the next inference: finishing takes milliseconds in which a GPU, or a core, would have
+    nothing to do. Jobs come between two frames, when nothing else is in work.
 
     Where the engine of the camera whose turn it is takes several images at once, those that wait
     at that moment with the same engine go with it; nobody is waited for.
@@ -45,8 +48,11 @@ class Worker:
         self._jobs: deque[Callable[[], None]] = deque()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name='frames', daemon=True)
-        self._finisher = ThreadPoolExecutor(1, 'finish')
-        self._finishing: Future[Any] | None = None
+        self._inferences = 0
+        # It makes threads as they are needed: one for each inference, and one that finishes.
+        self._pool = ThreadPoolExecutor(MOST_INFERENCES + 1, 'inference')
+        self._last: Future[None] = Future()
+        self._last.set_result(None)
 
     def join(self, handle: Callable[[T], Frame[None] | None],
              engine: Callable[[], Backend | None] = lambda: None) -> Mailbox[T]:
@@ -79,27 +85,35 @@ class Worker:
             self._changed.notify_all()
         if self._thread.ident and self._thread is not threading.current_thread():
             self._thread.join()
-            self._finisher.shutdown()
+            self._pool.shutdown()
 
     def _run(self) -> None:
         while (work := self._wait()) is not None:
             work()
 
     def _do(self, job: Callable[[], None]) -> None:
-        self._settle()
+        self._last.result()  # every frame before is finished
         job()
 
-    def _infer(self, taken: list[tuple[_Stream, Any]]) -> None:
+    def _begin(self, taken: list[tuple[_Stream, Any]]) -> None:
+        if self._last.done():
+            self._last.result()  # what was not caught ends the worker
         frames = [frame for stream, item in taken if (frame := stream.handle(item)) is not None]
         if frames:
-            finish = infer_together(frames)
-            self._settle()
-            self._finishing = self._finisher.submit(finish)
+            batch = Batch(frames)
+            with self._changed:
+                self._inferences += 1
+            self._last = self._pool.submit(self._complete, batch, self._last)
 
-    def _settle(self) -> None:
-        """Wait until the frames before are finished."""
-        if self._finishing is not None:
-            self._finishing.result()
+    def _complete(self, batch: Batch[None], before: Future[None]) -> None:
+        try:
+            batch.infer()
+            before.result()
+        finally:
+            with self._changed:
+                self._inferences -= 1
+                self._changed.notify_all()
+        batch.finish()
 
     def _wait(self) -> Callable[[], None] | None:
         with self._changed:
@@ -107,7 +121,7 @@ class Worker:
                 if self._jobs:
                     return partial(self._do, self._jobs.popleft())
                 if taken := self._take():
-                    return partial(self._infer, taken)
+                    return partial(self._begin, taken)
                 self._changed.wait()
         return None
 
@@ -119,15 +133,19 @@ class Worker:
         for i in range(len(self._streams)):
             turn = (first + i) % len(self._streams)
             stream = self._streams[turn]
-            if taken and stream.engine() is not engine:
+            if stream.mailbox.empty:
+                continue
+            if not taken:
+                engine = stream.engine()
+                if self._inferences >= (engine.concurrency if engine is not None else 1):
+                    break  # it stays its turn
+                most = engine.max_batch if engine is not None else 1
+            elif stream.engine() is not engine:
                 in_row = False  # the next turn is this one's
-            elif (item := stream.mailbox.poll()) is not None:
-                if not taken:
-                    engine = stream.engine()
-                    most = engine.max_batch if engine is not None else 1
-                taken.append((stream, item))
-                if in_row:
-                    self._next = turn + 1
-                if len(taken) == most:
-                    break
+                continue
+            taken.append((stream, stream.mailbox.poll()))
+            if in_row:
+                self._next = turn + 1
+            if len(taken) == most:
+                break
         return taken

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from dense_perception.inference.backends import (
 from dense_perception.inference.backends.onnxruntime import session_options
 from dense_perception.inference.engines import Engines
 from dense_perception.inference.model_file import ModelFile
+from dense_perception.inference.prediction import Prediction
 from dense_perception.inference.predictor import Predictor
 from dense_perception.sources.opening import DEMO_CLIP, open_source
 
@@ -109,6 +112,43 @@ def test_threads_that_stay_awake_compute_the_same(plane_model: Path):
     assert told('session.force_spinning_stop') == '1'
     assert session_options(BackendOptions()).get_session_config_entry(
         entry('allow_spinning')) == '0'
+
+
+@pytest.mark.parametrize(('threads', 'inferences', 'at_once'),
+                         [(1, 0, 1), (2, 0, 2), (8, 0, 2), (4, 1, 1), (2, 3, 2), (8, 3, 3)])
+def test_inferences_at_the_same_time_have_a_thread_each(threads: int, inferences: int,
+                                                        at_once: int):
+    options = BackendOptions(threads, inferences=inferences)
+    assert options.cpu_inferences == at_once
+    assert session_options(options).intra_op_num_threads + at_once - 1 == threads
+    assert BackendOptions(threads, inferences=inferences, spin_us=1).cpu_inferences == (
+        at_once if inferences else 1)
+
+
+@pytest.mark.parametrize('name', ['onnxruntime-cpu', 'openvino'])
+def test_several_threads_may_ask_a_backend_of_a_cpu_at_the_same_time(name: str,
+                                                                     plane_model: Path):
+    if name == 'openvino':
+        pytest.importorskip('openvino', reason='openvino is not installed')
+    model = ModelFile.open(plane_model)
+    shared = Ladder(model, name, BackendOptions(3, inferences=3))
+    assert shared.concurrency == 3
+    alone = open_backend(name, model, BackendOptions(1))
+    assert alone.concurrency == 1
+    rng = np.random.default_rng(6)
+    images = [[rng.integers(0, 256, (64, 80, 3), np.uint8) for _ in range(20)] for _ in range(3)]
+    start = threading.Barrier(3)
+
+    def ask(own: list[np.ndarray]) -> list[Prediction]:
+        start.wait(30)
+        return predictions(plane_model, shared, own)
+
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(ask, images))
+    for own, found in zip(images, answers, strict=True):
+        for a, b in zip(predictions(plane_model, alone, own), found, strict=True):
+            assert np.array_equal(a.labels, b.labels) and np.array_equal(a.image, b.image)
+            np.testing.assert_allclose(a.depth, b.depth, rtol=1e-5)
 
 
 def test_engines_are_shared_by_who_wants_the_same(plane_model: Path):

@@ -21,7 +21,7 @@ MODEL = 'xnet_small'
 class Doubling:
     """A backend that doubles x, and cannot bear a 13; keeps the sizes of its batches."""
 
-    name, max_batch = 'doubling', 4
+    name, max_batch, concurrency = 'doubling', 4, 1
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -257,6 +259,39 @@ def test_two_runtimes_without_engines_build_one(machine, tmp_path: Path):
     assert predictor.backend == 'tensorrt' and machine.builds == 1
     assert 'its engine is not built' in predictor.skipped['tensorrt_rtx']
     assert set(predictor.skipped) <= set(ladder.BACKENDS)
+
+
+def test_an_engine_is_asked_by_one_thread_at_a_time_though_the_cpu_serves_two(
+        machine, plane_model: Path, monkeypatch):
+    asked, clashes = threading.Lock(), []
+    run = tensorrt.TensorRTBackend.run
+
+    def alone(self, inputs):
+        if not asked.acquire(blocking=False):
+            clashes.append(threading.current_thread().name)
+            return run(self, inputs)
+        try:
+            time.sleep(0.002)
+            return run(self, inputs)
+        finally:
+            asked.release()
+
+    monkeypatch.setattr(tensorrt.TensorRTBackend, 'run', alone)
+    serving = Ladder(ModelFile.open(plane_model), 'tensorrt', BackendOptions(2, inferences=2))
+    assert serving.name == 'onnxruntime-cpu' and serving.concurrency == 2
+    for thread in threading.enumerate():
+        if thread.name == 'engine build':
+            thread.join(30)
+    inputs = {'image': DARK[None], 'intrinsics': np.float32([[60, 60, 40, 32]]),
+              'gravity': np.float32([[0, 1, 0]]), 'camera_height': np.float32([1])}
+
+    def ask(_: int) -> None:
+        while serving.concurrency == 2:  # as the worker asks before each
+            serving.run(inputs)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(ask, range(2)))
+    assert serving.name == 'tensorrt' and serving.concurrency == 1 and clashes == []
 
 
 def test_several_images_go_through_one_engine_at_once(machine):

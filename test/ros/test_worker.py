@@ -103,8 +103,8 @@ class Engine:
 
     name = 'engine'
 
-    def __init__(self, max_batch: int) -> None:
-        self.max_batch = max_batch
+    def __init__(self, max_batch: int, concurrency: int = 1) -> None:
+        self.max_batch, self.concurrency = max_batch, concurrency
         self.batches: list[list[int]] = []
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -197,3 +197,85 @@ def test_the_next_inference_runs_while_a_frame_is_finished_and_jobs_wait_for_bot
     worker.close()
     assert events == ['frame 0', 'frame 1', 'job', 'frame 2']
     assert engine.batches == [[0], [1], [2]]
+
+
+class Slow(Engine):
+    """Takes two calls at the same time; each lasts until its frame is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(1, concurrency=2)
+        self.begun = threading.Semaphore(0)
+        self.go = {frame: threading.Event() for frame in range(4)}
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self.begun.release()
+        assert self.go[int(inputs['x'][0])].wait(PATIENCE_S)
+        return super().run(inputs)
+
+
+def test_an_engine_that_takes_several_gets_them_and_frames_are_finished_in_their_order():
+    worker = Worker()
+    engine = Slow()
+    events: list[str] = []
+
+    def handle(frame: int) -> Frame[None]:
+        yield Inference(engine, {'x': np.array([frame])})
+        events.append(f'frame {frame}')
+
+    front, rear = (worker.join(handle, lambda: engine) for _ in range(2))
+    front.put(0)
+    assert engine.begun.acquire(timeout=PATIENCE_S)
+    rear.put(1)
+    assert engine.begun.acquire(timeout=PATIENCE_S), 'the second waited for the first'
+    front.put(2)
+    front.put(3)
+    job = worker.submit(lambda: events.append('job'))
+    engine.go[1].set()  # done before the first, it waits for it and keeps its place
+    assert not engine.begun.acquire(timeout=0.05) and not events and not job.done()
+    engine.go[0].set()
+    job.result(PATIENCE_S)
+    assert engine.begun.acquire(timeout=PATIENCE_S)
+    engine.go[3].set()
+    worker.close()
+    assert events == ['frame 0', 'frame 1', 'job', 'frame 3'] and front.replaced == 1
+
+
+def test_a_full_engine_does_not_hold_up_a_camera_that_has_nothing():
+    """An empty mailbox whose engine has no room is passed over, one with a frame keeps its turn."""
+    worker = Worker()
+    narrow, wide = Slow(), Slow()
+    narrow.concurrency = 1
+
+    def camera(engine: Slow) -> Mailbox[int]:
+        def handle(frame: int) -> Frame[None]:
+            yield Inference(engine, {'x': np.array([frame])})
+        return worker.join(handle, lambda: engine)
+
+    one, _, other = camera(wide), camera(narrow), camera(wide)
+    one.put(0)
+    other.put(1)
+    for _ in range(2):
+        assert wide.begun.acquire(timeout=PATIENCE_S)
+    for event in wide.go.values():
+        event.set()
+    worker.close()
+    assert sorted(wide.batches) == [[0], [1]] and narrow.batches == []
+
+
+def test_what_a_camera_does_not_catch_ends_the_worker(monkeypatch):
+    worker = Worker()
+    engine = Engine(1)
+    ended: list[BaseException] = []
+    monkeypatch.setattr(threading, 'excepthook', lambda args: ended.append(args.exc_value))
+
+    def handle(frame: int) -> Frame[None]:
+        yield Inference(engine, {'x': np.array([frame])})
+        raise ZeroDivisionError
+
+    mailbox = worker.join(handle, lambda: engine)
+    deadline = time.monotonic() + PATIENCE_S
+    while not ended and time.monotonic() < deadline:
+        mailbox.put(1)
+        time.sleep(0.001)
+    worker.close()
+    assert [type(error) for error in ended] == [ZeroDivisionError]

@@ -31,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', default='fp32', choices=PRECISIONS)
     parser.add_argument('--threads', type=int, default=0, help='CPU threads of the backend; '
                         '0 = one per core (default: 0)')
+    parser.add_argument('--inferences', type=int, default=0, help="the node's parameter "
+                        'inferences (default: 0)')
     parser.add_argument('--spin-us', type=int, default=0, help="the node's parameter spin_us "
                         '(default: 0)')
     parser.add_argument('--rate', type=float, default=100.0, metavar='HZ',
@@ -55,7 +57,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         perception = group.start('perception', {
             'model': args.model, 'output_size': args.output_size, 'backend': args.backend,
             'precision': args.precision, 'threads': args.threads,
-            'spin_us': args.spin_us})
+            'inferences': args.inferences, 'spin_us': args.spin_us})
         source = group.start('image_source', {'source': args.source, 'rate': args.rate,
                                               'width': width, 'height': height})
         listened = tuple(topic for output in args.outputs for topic in _LISTENED[output])
@@ -110,7 +112,7 @@ def _result(observer: Observer, args: argparse.Namespace) -> dict[str, Any]:
     first, last = observer.frames[0], observer.frames[-1]
     result = {'source_rate_hz': args.rate, 'input': args.size, 'output_size': args.output_size,
               'outputs': ', '.join(args.outputs), 'threads': args.threads,
-              'spin_us': args.spin_us}
+              'inferences': args.inferences, 'spin_us': args.spin_us}
     result |= timing(observer.frames)
     result |= {name: getattr(last, name) - getattr(first, name)
                for name in ('frames_in', 'frames_out', 'dropped')}

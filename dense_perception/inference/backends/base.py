@@ -19,6 +19,9 @@ Progress = Callable[[float], bool]
 """Takes the share of the work that is done, 0..1; returns False to give the work up."""
 
 
+_WORTH_INFERENCES = 2
+
+
 class BackendError(RuntimeError):
     """A backend that cannot load or run a model; the message says why and what to do."""
 
@@ -38,6 +41,11 @@ class Backend(Protocol):
     @property
     def max_batch(self) -> int:
         """The most images that ``run`` takes at once, and that are worth to be."""
+        ...
+
+    @property
+    def concurrency(self) -> int:
+        """The most calls of ``run`` at the same time, and that are worth to be."""
         ...
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -69,7 +77,8 @@ class BackendOptions:
     """How a model is to be run.
 
     ``threads``: CPU threads for backends that compute on the CPU; 0 = one for each core of this
-    process. ``spin_us``: microseconds for which ONNX Runtime's threads on a CPU stay awake when
+    process. ``inferences``: how many inferences at the same time share them; 0 = two where there
+    are two threads, but one with ``spin_us`` (docs/backends.md). ``spin_us``: microseconds for which ONNX Runtime's threads on a CPU stay awake when
     they have nothing to do within an inference (docs/backends.md); 0 = they sleep at once.
     ``precision``: one of :data:`PRECISIONS`; backends that have no use for a lower one compute in
     fp32. ``batch``: how many images, such as those of several cameras, a GPU is to
@@ -79,6 +88,7 @@ class BackendOptions:
 
     threads: int = 0
     precision: str = 'fp32'
+    inferences: int = 1
     spin_us: int = 0
     batch: int = 1
     cpu_batch: int = 1
@@ -92,6 +102,14 @@ class BackendOptions:
     def cpu_threads(self) -> int:
         """The number of CPU threads, 0 resolved."""
         return self.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def cpu_inferences(self) -> int:
+        """Inferences at the same time on a CPU: each has a thread at least.
+
+        Unless their number is said it follows ``spin_us``, which asks for the soonest answer.
+        """
+        return min(self.inferences or (1 if self.spin_us else _WORTH_INFERENCES), self.cpu_threads)
 
 
 ANY_BATCH = -1

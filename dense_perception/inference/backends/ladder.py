@@ -74,6 +74,7 @@ class Ladder:
         self.state = ''
         """What is going on beside inference, such as a build; '' if nothing is."""
         self._built: Backend | None = None
+        self._trying = threading.Lock()
         rungs = BACKENDS if name == 'auto' else (name,)
         self._named = name
         self._backend = self._climb(rungs)
@@ -85,6 +86,11 @@ class Ladder:
         return self._backend.max_batch
 
     @property
+    def concurrency(self) -> int:
+        """See :class:`Backend`; it changes with the backend that serves."""
+        return self._backend.concurrency
+
+    @property
     def name(self) -> str:
         """Name of the backend that serves now."""
         return self._backend.name
@@ -93,8 +99,9 @@ class Ladder:
         """See :class:`Backend`."""
         try:
             outputs = _in_parts(self._backend, inputs)
-            if self._built is not None:
-                self._try_out(self._built, inputs, outputs)
+            with self._trying:  # a backend of a CPU may be asked by several threads, the new not
+                if self._built is not None:
+                    self._try_out(self._built, inputs, outputs)
             return outputs
         except DeviceError as error:
             self._skip(self._rung, str(error))
@@ -106,7 +113,7 @@ class Ladder:
     def adopt(self, rung: str, built: Backend) -> bool:
         """Serve from this backend, which was compared with fp32 elsewhere, if it is a better one.
 
-        To be called where ``run`` is. False, if what serves is as good, or another was asked for.
+        To be called while ``run`` is not. False, if what serves is as good, or another was asked for.
         """
         if self._named not in ('auto', rung) or BACKENDS.index(rung) >= BACKENDS.index(self._rung):
             return False

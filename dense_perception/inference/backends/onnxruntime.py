@@ -52,6 +52,7 @@ class OnnxRuntimeBackend:
             i.name: tuple(n if isinstance(n, int) else ANY_BATCH for n in i.shape)
             for i in self._session.get_inputs()}, self._outputs)
         self.max_batch = (options.batch if cuda else options.cpu_batch) if any_batch else 1
+        self.concurrency = 1 if cuda else options.cpu_inferences
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
@@ -73,7 +74,8 @@ def _require_cuda() -> None:
 def session_options(options: BackendOptions) -> ort.SessionOptions:
     """ONNX Runtime's options; what else was tried is in docs/backends.md."""
     session = ort.SessionOptions()
-    session.intra_op_num_threads = options.cpu_threads
+    # One of them is the caller's, of which there are as many as inferences at the same time.
+    session.intra_op_num_threads = options.cpu_threads - options.cpu_inferences + 1
     session.inter_op_num_threads = 1
     entries = {'session.intra_op.allow_spinning': int(options.spin_us > 0)}
     if options.spin_us:

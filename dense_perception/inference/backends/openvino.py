@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Collection
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -57,21 +58,28 @@ class OpenVinoBackend:
             graph.reshape({port: inputs[_name(port, inputs)] for port in graph.inputs})
             compiled = core.compile_model(graph, 'CPU', {
                 'INFERENCE_PRECISION_HINT': hint, 'PERFORMANCE_HINT': 'LATENCY',
-                'INFERENCE_NUM_THREADS': options.cpu_threads, 'NUM_STREAMS': 1})
+                'INFERENCE_NUM_THREADS': options.cpu_threads,
+                'NUM_STREAMS': options.cpu_inferences})
         except BackendError:
             raise
         except RuntimeError as error:
             raise BackendError(f'OpenVINO {ov.__version__} cannot load {model.path}: '
                                f'{error}') from None
-        self._request = compiled.create_infer_request()
+        self.concurrency = options.cpu_inferences
+        self._requests: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        for _ in range(self.concurrency):
+            self._requests.put(compiled.create_infer_request())
         self._outputs = [_name(port, model.card.outputs) for port in compiled.outputs]
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
+        request = self._requests.get()  # one that no other inference uses
         try:
-            results = self._request.infer(inputs, share_inputs=True)
+            results = request.infer(inputs, share_inputs=True)
         except RuntimeError as error:
             raise BackendError(f'OpenVINO failed on an image: {error}') from None
+        finally:
+            self._requests.put(request)
         return {name: results[index] for index, name in enumerate(self._outputs)}
 
 

@@ -53,6 +53,8 @@ class TensorRTBackend:
     :raises DeviceError: the GPU has not enough memory left.
     """
 
+    concurrency = 1
+
     def __init__(self, trt: Any, engine: bytes, model: ModelFile, name: str, api: Any) -> None:
         self.name = name
         self._log = make_log(trt)
