@@ -24,9 +24,9 @@ class Result:
     """Arrays of one frame, all at output resolution (H, W); what is absent is None.
 
     ``image``: uint8 (H, W, 3) RGB. ``depth``: float32, metres along z if ``metric`` else relative;
-    NaN = unknown. ``labels``, ``confidence``: uint8. ``normals``: float32 (H, W, 3), optical frame.
-    ``alpha``: float32, 0..1. ``clouds``: those that were wanted, with metric depth and known
-    intrinsics. ``stage_ms``: in the order they ran.
+    NaN = unknown. ``labels``, ``confidence``: uint8. ``normals``: float32 (H, W, 3), optical
+    frame. ``alpha``: float32, 0..1. ``clouds``: those that were wanted, with metric depth and
+    known intrinsics. ``stage_ms``: in the order they ran.
     """
 
     image: np.ndarray

@@ -241,7 +241,7 @@ def test_an_engine_that_takes_several_gets_them_and_frames_are_finished_in_their
 
 
 def test_a_full_engine_does_not_hold_up_a_camera_that_has_nothing():
-    """An empty mailbox whose engine has no room is passed over, one with a frame keeps its turn."""
+    """An empty mailbox whose engine has no room is passed over, what waits keeps its turn."""
     worker = Worker()
     narrow, wide = Slow(), Slow()
     narrow.concurrency = 1

@@ -78,12 +78,12 @@ class BackendOptions:
 
     ``threads``: CPU threads for backends that compute on the CPU; 0 = one for each core of this
     process. ``inferences``: how many inferences at the same time share them; 0 = two where there
-    are two threads, but one with ``spin_us`` (docs/backends.md). ``spin_us``: microseconds for which ONNX Runtime's threads on a CPU stay awake when
-    they have nothing to do within an inference (docs/backends.md); 0 = they sleep at once.
-    ``precision``: one of :data:`PRECISIONS`; backends that have no use for a lower one compute in
-    fp32. ``batch``: how many images, such as those of several cameras, a GPU is to
-    take at once; ``cpu_batch``: the same for ONNX Runtime on a CPU, which gains nothing by it
-    (docs/backends.md).
+    are two threads, but one with ``spin_us``. ``spin_us``: microseconds for which ONNX Runtime's
+    threads on a CPU stay awake when they have nothing to do within an inference; 0 = they sleep
+    at once. ``precision``: one of :data:`PRECISIONS`; backends that have no use for a lower one
+    compute in fp32. ``batch``: how many images, such as those of several cameras, a GPU is to
+    take at once; ``cpu_batch``: the same for ONNX Runtime on a CPU, which gains nothing by it.
+    docs/backends.md has what these are worth.
     """
 
     threads: int = 0

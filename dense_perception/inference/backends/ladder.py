@@ -99,7 +99,7 @@ class Ladder:
         """See :class:`Backend`."""
         try:
             outputs = _in_parts(self._backend, inputs)
-            with self._trying:  # a backend of a CPU may be asked by several threads, the new not
+            with self._trying:  # several threads may ask what serves, one at a time the new one
                 if self._built is not None:
                     self._try_out(self._built, inputs, outputs)
             return outputs
@@ -113,7 +113,8 @@ class Ladder:
     def adopt(self, rung: str, built: Backend) -> bool:
         """Serve from this backend, which was compared with fp32 elsewhere, if it is a better one.
 
-        To be called while ``run`` is not. False, if what serves is as good, or another was asked for.
+        To be called while ``run`` is not. False, if what serves is as good, or another was asked
+        for.
         """
         if self._named not in ('auto', rung) or BACKENDS.index(rung) >= BACKENDS.index(self._rung):
             return False
