@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from helpers.camera import FRAME_ID, INTRINSICS, Camera, half_red
 from helpers.graph import Graph
+from helpers.plane_model import write_plane_model
 from helpers.scene import MOUNTED, Scene
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -96,6 +98,26 @@ def test_a_camera_that_is_unplugged_and_comes_back_as_another(scene: Scene):
     scene.forget()
     scene.until(lambda: len(scene.diagnostics) > 1, 'diagnostics', scene.camera.publish)
     assert scene.diagnostics[-1].status[0].message == 'running'
+
+
+def test_frames_that_are_inferred_at_the_same_time_keep_their_order_and_their_pixels(
+        graph: Graph, tmp_path: Path):
+    model = write_plane_model(tmp_path / 'large.onnx', 480, 640)  # inferences of milliseconds
+    scene = Scene(graph, model=model, threads=3, inferences=3, **MOUNTED)
+    colours: dict[tuple[int, int], int] = {}
+
+    def publish() -> None:
+        for _ in range(3):
+            red = len(colours) % 2
+            stamp = scene.camera.publish(np.full((480, 640, 3), 255 * red, np.uint8)).stamp
+            colours[stamp.sec, stamp.nanosec] = red
+
+    scene.until(lambda: len(scene.masks) > 100, 'masks', publish)
+    stamps = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in scene.masks]
+    assert stamps == sorted(set(stamps))
+    masks = [np.frombuffer(m.data, np.uint8) for m in scene.masks]
+    assert all((mask == colours[at]).all() for at, mask in zip(stamps, masks, strict=True))
+    assert {colours[at] for at in stamps} == {0, 1}
 
 
 def test_two_nodes_of_one_name(scene: Scene, plane_model: Path):
