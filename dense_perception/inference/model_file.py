@@ -32,6 +32,8 @@ class ModelFile:
     path: Path
     card: ModelCard
     sha256: str
+    size: int
+    """Bytes, those of the second file included."""
 
     @classmethod
     def open(cls, name_or_path: str | Path) -> ModelFile:
@@ -52,9 +54,8 @@ class ModelFile:
             card = ModelCard.from_json(properties[METADATA_KEY])
         except CardError as error:
             raise ModelFileError(f'{path}: {error}') from None
-        if DATA_KEY in properties:
-            _check_data(path, properties[DATA_KEY])
-        return cls(path, card, hashlib.sha256(data).hexdigest())
+        beside = _check_data(path, properties[DATA_KEY]) if DATA_KEY in properties else 0
+        return cls(path, card, hashlib.sha256(data).hexdigest(), len(data) + beside)
 
 
 def list_shipped() -> list[str]:
@@ -84,8 +85,11 @@ def names_file(name_or_path: str | Path) -> bool:
         path.suffix == '.onnx' or str(name_or_path) in list_shipped())
 
 
-def _check_data(path: Path, text: str) -> None:
-    """:raises ModelFileError: the second file is absent or not the one that was written."""
+def _check_data(path: Path, text: str) -> int:
+    """Bytes of the second file.
+
+    :raises ModelFileError: it is absent or not the one that was written.
+    """
     try:
         wanted = json.loads(text)
         data, size = path.with_name(wanted['file']), int(wanted['bytes'])
@@ -97,6 +101,7 @@ def _check_data(path: Path, text: str) -> None:
         raise ModelFileError(f'{path} needs its weights beside it, {data.name} of {size} bytes, '
                              f'which {"is absent" if found is None else f"has {found}"}; copy '
                              'both files')
+    return size
 
 
 def _metadata(data: bytes, path: Path) -> dict[str, str]:

@@ -43,9 +43,9 @@ PARAMETERS = (
                 choices=PRECISIONS),
     Declaration('threads', 0, 'CPU threads of the backend; 0 = one per core this process may use.',
                 minimum=0, maximum=1024),
-    Declaration('inferences', 0, 'Frames that may be in inference at the same time on a CPU and '
-                'share its threads; 0 = 2 where there are 2 threads, but 1 with spin_us.',
-                minimum=0, maximum=MOST_INFERENCES),
+    Declaration('inferences', 0, 'Frames that may be in inference at the same time on a CPU; '
+                '0 = 2 with onnxruntime-cpu and a small model, else 1.', minimum=0,
+                maximum=MOST_INFERENCES),
     Declaration('spin_us', 0, 'Microseconds for which threads of onnxruntime-cpu stay awake when '
                 'they have nothing to do within an inference.', minimum=0, maximum=10000),
     Declaration('input_transport', 'raw', 'raw subscribes to image, compressed to '

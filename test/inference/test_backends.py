@@ -6,10 +6,11 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from helpers.fragile_model import write_fragile_model
 from helpers.plane_model import plane_card, plane_graph, save_model, write_plane_model
@@ -107,22 +108,49 @@ def test_threads_that_stay_awake_compute_the_same(plane_model: Path):
                     predictions(plane_model, asleep, images)):
         assert np.array_equal(a.depth, b.depth, equal_nan=True)
     entry = 'session.intra_op.{}'.format
-    told = session_options(BackendOptions(spin_us=200)).get_session_config_entry
+    told = session_options(2, 200).get_session_config_entry
     assert (told(entry('allow_spinning')), told(entry('spin_duration_us'))) == ('1', '200')
     assert told('session.force_spinning_stop') == '1'
-    assert session_options(BackendOptions()).get_session_config_entry(
+    assert session_options(2).get_session_config_entry(
         entry('allow_spinning')) == '0'
 
 
 @pytest.mark.parametrize(('threads', 'inferences', 'at_once'),
-                         [(1, 0, 1), (2, 0, 2), (8, 0, 2), (4, 1, 1), (2, 3, 2), (8, 3, 3)])
-def test_inferences_at_the_same_time_have_a_thread_each(threads: int, inferences: int,
-                                                        at_once: int):
+                         [(1, 0, 1), (2, 0, 2), (8, 0, 2), (2, 1, 1), (1, 3, 3)])
+def test_a_small_model_is_worth_two_inferences_at_the_same_time(
+        threads: int, inferences: int, at_once: int, plane_model: Path):
+    model = ModelFile.open(plane_model)
     options = BackendOptions(threads, inferences=inferences)
-    assert options.cpu_inferences == at_once
-    assert session_options(options).intra_op_num_threads + at_once - 1 == threads
-    assert BackendOptions(threads, inferences=inferences, spin_us=1).cpu_inferences == (
-        at_once if inferences else 1)
+    assert open_backend('onnxruntime-cpu', model, options).concurrency == at_once
+    large = replace(model, size=40 * 2 ** 20)
+    assert open_backend('onnxruntime-cpu', large, options).concurrency == (inferences or 1)
+
+
+def test_an_inference_beside_another_has_its_share_of_the_threads(plane_model: Path, monkeypatch):
+    taken: list[int] = []
+    together = threading.Barrier(1)
+
+    class Session(ort.InferenceSession):
+        def __init__(self, path, options, **rest) -> None:
+            super().__init__(path, options, **rest)
+            self.threads = options.intra_op_num_threads
+
+        def run(self, *arguments):
+            taken.append(self.threads)
+            together.wait(30)
+            return super().run(*arguments)
+
+    monkeypatch.setattr(ort, 'InferenceSession', Session)
+    backend = open_backend('onnxruntime-cpu', ModelFile.open(plane_model),
+                           BackendOptions(6, inferences=0))
+    image = [np.zeros((64, 80, 3), np.uint8)]
+    predictions(plane_model, backend, image)
+    assert set(taken) == {6}
+    taken.clear()
+    together = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: predictions(plane_model, backend, image), range(2)))
+    assert sorted(taken[:2]) == [3, 6]
 
 
 @pytest.mark.parametrize('name', ['onnxruntime-cpu', 'openvino'])

@@ -103,6 +103,6 @@ def _backends(model: ModelFile) -> tuple[dict[str, Backend], dict[str, str]]:
 def _session(model: ModelFile, change: Callable[[ort.SessionOptions], object]
              ) -> ort.InferenceSession:
     """A session as shipped but for one change."""
-    options = session_options(BackendOptions())
+    options = session_options(BackendOptions().cpu_threads)
     change(options)
     return ort.InferenceSession(str(model.path), options, providers=['CPUExecutionProvider'])

@@ -19,9 +19,6 @@ Progress = Callable[[float], bool]
 """Takes the share of the work that is done, 0..1; returns False to give the work up."""
 
 
-_WORTH_INFERENCES = 2
-
-
 class BackendError(RuntimeError):
     """A backend that cannot load or run a model; the message says why and what to do."""
 
@@ -77,13 +74,13 @@ class BackendOptions:
     """How a model is to be run.
 
     ``threads``: CPU threads for backends that compute on the CPU; 0 = one for each core of this
-    process. ``inferences``: how many inferences at the same time share them; 0 = two where there
-    are two threads, but one with ``spin_us``. ``spin_us``: microseconds for which ONNX Runtime's
-    threads on a CPU stay awake when they have nothing to do within an inference; 0 = they sleep
-    at once. ``precision``: one of :data:`PRECISIONS`; backends that have no use for a lower one
-    compute in fp32. ``batch``: how many images, such as those of several cameras, a GPU is to
-    take at once; ``cpu_batch``: the same for ONNX Runtime on a CPU, which gains nothing by it.
-    docs/backends.md has what these are worth.
+    process. ``inferences``: how many may run at the same time on a CPU; 0 = as many as are worth
+    to be. ``spin_us``: microseconds for which ONNX Runtime's threads on a CPU stay awake when
+    they have nothing to do within an inference; 0 = they sleep at once. ``precision``: one of
+    :data:`PRECISIONS`; backends that have no use for a lower one compute in fp32. ``batch``: how
+    many images, such as those of several cameras, a GPU is to take at once; ``cpu_batch``: the
+    same for ONNX Runtime on a CPU, which gains nothing by it. docs/backends.md has what these are
+    worth.
     """
 
     threads: int = 0
@@ -102,14 +99,6 @@ class BackendOptions:
     def cpu_threads(self) -> int:
         """The number of CPU threads, 0 resolved."""
         return self.threads or len(os.sched_getaffinity(0))
-
-    @property
-    def cpu_inferences(self) -> int:
-        """Inferences at the same time on a CPU: each has a thread at least.
-
-        Unless their number is said it follows ``spin_us``, which asks for the soonest answer.
-        """
-        return min(self.inferences or (1 if self.spin_us else _WORTH_INFERENCES), self.cpu_threads)
 
 
 ANY_BATCH = -1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import onnxruntime as ort
 
@@ -17,11 +19,16 @@ from dense_perception.inference.model_file import ModelFile
 
 ort.set_default_logger_severity(3)  # warnings about the environment are not the user's business
 
+_SMALL_BYTES = 32 * 2 ** 20  # of a model file
 _CPU, _CUDA = 'CPUExecutionProvider', 'CUDAExecutionProvider'
 
 
 class OnnxRuntimeBackend:
-    """One ONNX Runtime session.
+    """A model in ONNX Runtime.
+
+    On a CPU an inference that is alone has all threads, and one that begins beside another its
+    share of them: small layers are shared badly among threads, so that two inferences with a
+    thread each are sooner done than one after the other with two (docs/backends.md).
 
     :param model: the checked model file.
     :param cuda: compute on the GPU.
@@ -36,14 +43,11 @@ class OnnxRuntimeBackend:
         options = options or BackendOptions()
         if cuda:
             _require_cuda()
-        try:
-            self._session = ort.InferenceSession(
-                str(model.path), session_options(options),
-                providers=[(_CUDA, {'use_tf32': int(options.precision != 'fp32')}), _CPU]
-                if cuda else [_CPU])
-        except Exception as error:  # ONNX Runtime raises its own, undocumented classes
-            raise BackendError(f'ONNX Runtime {ort.__version__} cannot load {model.path}: '
-                               f'{error}') from None
+        self._model, self._options = model, options
+        self.concurrency = 1 if cuda else _inferences(model, options)
+        self._session = self._load(options.cpu_threads)
+        self._beside: ort.InferenceSession | None = None
+        self._running, self._lock = 0, threading.Lock()
         if cuda and self._session.get_providers()[0] != _CUDA:
             raise BackendError(f'ONNX Runtime {ort.__version__} could not start CUDA (its log '
                                'says which library is missing) and would compute on the CPU')
@@ -52,16 +56,45 @@ class OnnxRuntimeBackend:
             i.name: tuple(n if isinstance(n, int) else ANY_BATCH for n in i.shape)
             for i in self._session.get_inputs()}, self._outputs)
         self.max_batch = (options.batch if cuda else options.cpu_batch) if any_batch else 1
-        self.concurrency = 1 if cuda else options.cpu_inferences
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
+        with self._lock:
+            session = self._beside_others() if self._running else self._session
+            self._running += 1
         try:
-            values = self._session.run(self._outputs, inputs)
+            values = session.run(self._outputs, inputs)
         except Exception as error:  # ONNX Runtime raises its own, undocumented classes
             kind = DeviceError if self._cuda else BackendError
             raise kind(f'ONNX Runtime failed on an image: {error}') from None
+        finally:
+            with self._lock:
+                self._running -= 1
         return dict(zip(self._outputs, values, strict=True))
+
+    def _beside_others(self) -> ort.InferenceSession:
+        """Made when it is needed first: where no frame comes during another's it never is."""
+        if self._beside is None:
+            threads = self._options.cpu_threads
+            share = max(1, threads // self.concurrency)
+            self._beside = self._session if share == threads else self._load(share)
+        return self._beside
+
+    def _load(self, threads: int) -> ort.InferenceSession:
+        cuda = (_CUDA, {'use_tf32': int(self._options.precision != 'fp32')})
+        try:
+            return ort.InferenceSession(
+                str(self._model.path), session_options(threads, self._options.spin_us),
+                providers=[cuda, _CPU] if self._cuda else [_CPU])
+        except Exception as error:  # ONNX Runtime raises its own, undocumented classes
+            raise BackendError(f'ONNX Runtime {ort.__version__} cannot load {self._model.path}: '
+                               f'{error}') from None
+
+
+def _inferences(model: ModelFile, options: BackendOptions) -> int:
+    """How many at the same time: for large layers a second one only delays the first."""
+    worth = 2 if options.cpu_threads > 1 and model.size <= _SMALL_BYTES else 1
+    return options.inferences or worth
 
 
 def _require_cuda() -> None:
@@ -71,17 +104,16 @@ def _require_cuda() -> None:
     gpu.probe()
 
 
-def session_options(options: BackendOptions) -> ort.SessionOptions:
+def session_options(threads: int, spin_us: int = 0) -> ort.SessionOptions:
     """ONNX Runtime's options; what else was tried is in docs/backends.md."""
     session = ort.SessionOptions()
-    # One of them is the caller's, of which there are as many as inferences at the same time.
-    session.intra_op_num_threads = options.cpu_threads - options.cpu_inferences + 1
+    session.intra_op_num_threads = threads
     session.inter_op_num_threads = 1
-    entries = {'session.intra_op.allow_spinning': int(options.spin_us > 0)}
-    if options.spin_us:
+    entries = {'session.intra_op.allow_spinning': int(spin_us > 0)}
+    if spin_us:
         # ONNX Runtime before 1.26 does not know the first, and spins to the end of the inference;
         # the second ends it there, because image transport needs the cores between two frames.
-        entries |= {'session.intra_op.spin_duration_us': options.spin_us,
+        entries |= {'session.intra_op.spin_duration_us': spin_us,
                     'session.force_spinning_stop': 1}
     for name, value in entries.items():
         session.add_session_config_entry(name, str(value))

@@ -46,6 +46,8 @@ class OpenVinoBackend:
         if hint == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
             raise BackendError('this CPU does not compute in bfloat16')
         self.name = 'openvino' if hint == 'f32' else f'openvino {options.precision}'
+        # Each has its share of the threads, also where it is alone: it has to be asked for.
+        self.concurrency = options.inferences or 1
         inputs = input_shapes(model.card)
         try:
             graph = core.read_model(str(model.path))
@@ -59,13 +61,12 @@ class OpenVinoBackend:
             compiled = core.compile_model(graph, 'CPU', {
                 'INFERENCE_PRECISION_HINT': hint, 'PERFORMANCE_HINT': 'LATENCY',
                 'INFERENCE_NUM_THREADS': options.cpu_threads,
-                'NUM_STREAMS': options.cpu_inferences})
+                'NUM_STREAMS': self.concurrency})
         except BackendError:
             raise
         except RuntimeError as error:
             raise BackendError(f'OpenVINO {ov.__version__} cannot load {model.path}: '
                                f'{error}') from None
-        self.concurrency = options.cpu_inferences
         self._requests: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(self.concurrency):
             self._requests.put(compiled.create_infer_request())
