@@ -118,6 +118,7 @@ def test_weights_that_fill_no_single_file_lie_beside_it(exported, tmp_path, monk
     data = tmp_path / 'model.onnx.data'
     assert sorted(tmp_path.iterdir()) == [path, data]
     assert path.stat().st_size < 1_000_000 < data.stat().st_size
+    assert ModelFile.open(path).size == path.stat().st_size + data.stat().st_size
     two, one = (Predictor(p).predict(image(), CAMERA, MOUNT) for p in (path, whole))
     np.testing.assert_array_equal(two.depth, one.depth)
 

@@ -33,6 +33,7 @@ def test_a_good_file_is_opened_without_running_it(plane: Path):
     model = ModelFile.open(plane)
     assert model.card == plane_card(16, 20)
     assert model.sha256 == hashlib.sha256(plane.read_bytes()).hexdigest()
+    assert model.size == plane.stat().st_size
 
 
 def test_absent_file_lists_what_there_is(tmp_path: Path):
