@@ -17,7 +17,7 @@ from dense_perception.export.weights import WeightsError, load_weights, save_wei
 from dense_perception.geometry.camera import Intrinsics  # noqa: E402
 from dense_perception.geometry.mount import Mount  # noqa: E402
 from dense_perception.inference.card import ModelCard  # noqa: E402
-from dense_perception.inference.model_file import ModelFileError  # noqa: E402
+from dense_perception.inference.model_file import ModelFile, ModelFileError  # noqa: E402
 from dense_perception.inference.predictor import Predictor  # noqa: E402
 from dense_perception.models import create_model  # noqa: E402
 from dense_perception.world.classes import CLASSES, SKY  # noqa: E402
