@@ -80,7 +80,7 @@ def draw(path: Path, result: dict[str, Any]) -> None:
     drops.set_ylabel('share of images dropped')
     drops.set_ylim(0, 1)
     for panel in (times, drops):
-        panel.set_xlabel('load: images offered over what it can bear')
+        panel.set_xlabel('images offered over what it can bear')
         panel.grid(alpha=0.3)
     figure.savefig(path, dpi=100, format='png')
 
