@@ -241,7 +241,6 @@ def test_an_engine_that_takes_several_gets_them_and_frames_are_finished_in_their
 
 
 def test_a_full_engine_does_not_hold_up_a_camera_that_has_nothing():
-    """An empty mailbox whose engine has no room is passed over, what waits keeps its turn."""
     worker = Worker()
     narrow, wide = Slow(), Slow()
     narrow.concurrency = 1
@@ -260,6 +259,34 @@ def test_a_full_engine_does_not_hold_up_a_camera_that_has_nothing():
         event.set()
     worker.close()
     assert sorted(wide.batches) == [[0], [1]] and narrow.batches == []
+
+
+def test_a_frame_whose_engine_has_no_room_keeps_its_turn():
+    """Else cameras on an engine that takes more would never let it have one."""
+    worker = Worker()
+    narrow, wide = Slow(), Slow()
+    narrow.concurrency = 1
+    order: list[str] = []
+
+    def camera(name: str, engine: Slow) -> Mailbox[int]:
+        def handle(frame: int) -> Frame[None]:
+            order.append(name)
+            yield Inference(engine, {'x': np.array([frame])})
+        return worker.join(handle, lambda: engine)
+
+    first, patient, other = camera('first', wide), camera('narrow', narrow), camera('other', wide)
+    first.put(0)
+    assert wide.begun.acquire(timeout=PATIENCE_S)
+    patient.put(1)
+    other.put(2)  # there would be room for it
+    assert not wide.begun.acquire(timeout=0.05) and order == ['first']
+    wide.go[0].set()
+    assert narrow.begun.acquire(timeout=PATIENCE_S)
+    narrow.go[1].set()
+    wide.go[2].set()
+    assert wide.begun.acquire(timeout=PATIENCE_S)
+    worker.close()
+    assert order == ['first', 'narrow', 'other']
 
 
 def test_what_a_camera_does_not_catch_ends_the_worker(monkeypatch):

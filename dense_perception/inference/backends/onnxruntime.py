@@ -45,8 +45,11 @@ class OnnxRuntimeBackend:
             _require_cuda()
         self._model, self._options = model, options
         self.concurrency = 1 if cuda else _inferences(model, options)
-        self._session = self._load(options.cpu_threads)
-        self._beside: ort.InferenceSession | None = None
+        threads = options.cpu_threads
+        share = max(1, threads // self.concurrency)
+        self._session = self._load(threads)
+        # Now, because the first frame that needs it would wait 60 ms for it.
+        self._beside = self._session if share == threads else self._load(share)
         self._running, self._lock = 0, threading.Lock()
         if cuda and self._session.get_providers()[0] != _CUDA:
             raise BackendError(f'ONNX Runtime {ort.__version__} could not start CUDA (its log '
@@ -60,7 +63,7 @@ class OnnxRuntimeBackend:
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
         with self._lock:
-            session = self._beside_others() if self._running else self._session
+            session = self._beside if self._running else self._session
             self._running += 1
         try:
             values = session.run(self._outputs, inputs)
@@ -71,14 +74,6 @@ class OnnxRuntimeBackend:
             with self._lock:
                 self._running -= 1
         return dict(zip(self._outputs, values, strict=True))
-
-    def _beside_others(self) -> ort.InferenceSession:
-        """Made when it is needed first: where no frame comes during another's it never is."""
-        if self._beside is None:
-            threads = self._options.cpu_threads
-            share = max(1, threads // self.concurrency)
-            self._beside = self._session if share == threads else self._load(share)
-        return self._beside
 
     def _load(self, threads: int) -> ort.InferenceSession:
         cuda = (_CUDA, {'use_tf32': int(self._options.precision != 'fp32')})
