@@ -5,7 +5,8 @@ DURATION ?= 20
 # More arguments for pytest, as in: make test ARGS=test/geometry
 ARGS ?=
 # A process a core, up to four, and each file of tests in one of them; for one process: PARALLEL=
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+# One that crashes is not replaced: pytest-xdist 3.8 then waits for ever for tests it has had done.
+PARALLEL ?= -n auto --maxprocesses 4 --max-worker-restart 0 --dist loadfile
 
 # A sourced ROS installation would mix its packages with the ones in .venv.
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH

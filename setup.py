@@ -50,8 +50,8 @@ setup(
         'world': ['mujoco>=3.3', 'pillow', 'trimesh>=4.5'],
         # transformers: the reference implementation of DPT and Depth Anything.
         # TensorRT for RTX builds engines without a GPU, so that CI can.
-        'test': ['diffusers>=0.35', 'dockerfile-parse', 'mypy', 'openvino>=2024.0', 'pytest>=8',
-                 'pytest-timeout', 'pytest-xdist', 'ruff',
+        'test': ['diffusers>=0.35', 'dockerfile-parse', 'mypy', 'openvino>=2024.0', 'pytest>=9',
+                 'pytest-xdist', 'ruff',
                  'tensorrt-rtx; platform_machine == "x86_64"', 'transformers>=5'],
     },
     entry_points={
