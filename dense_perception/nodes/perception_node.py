@@ -226,6 +226,7 @@ class PerceptionNode:
                 'model': predictor.card.name, 'model_sha256': predictor.model.sha256,
                 'backend': predictor.backend,
                 'max_batch': str(predictor.engine.max_batch),
+                'inferences': str(predictor.engine.concurrency),
                 'backend_state': predictor.backend_state,
                 'backend_skipped': '; '.join(
                     f'{name}: {why}' for name, why in predictor.skipped.items()),

@@ -112,7 +112,9 @@ def test_frames_that_are_inferred_at_the_same_time_keep_their_order_and_their_pi
             stamp = scene.camera.publish(np.full((480, 640, 3), 255 * red, np.uint8)).stamp
             colours[stamp.sec, stamp.nanosec] = red
 
-    scene.until(lambda: len(scene.masks) > 100, 'masks', publish)
+    scene.until(lambda: len(scene.masks) > 100 and scene.diagnostics, 'masks', publish)
+    values = {v.key: v.value for v in scene.diagnostics[-1].status[0].values}
+    assert values['inferences'] == '3'
     stamps = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in scene.masks]
     assert stamps == sorted(set(stamps))
     masks = [np.frombuffer(m.data, np.uint8) for m in scene.masks]
