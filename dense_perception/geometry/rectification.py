@@ -20,7 +20,6 @@ from dense_perception.geometry.resampling import halved, halvings
 _COEFFICIENTS = {'plumb_bob': (4, 5), 'rational_polynomial': (8, 12, 14), 'equidistant': (4,)}
 _MINIMUM_SEEN = 0.1
 _FOLD_SAMPLES = 1024
-_NOWHERE = -2.0
 
 
 class RectificationError(ValueError):
@@ -56,18 +55,23 @@ class Rectification:
                 f'P does not fit K and D: only {100 * seen.mean():.0f} % of the rectified image '
                 'would be seen by the camera')
         self._halvings = halvings(_shrink(x, y, seen))
-        # The outer half of the outermost pixels has their colour; what is not seen gets black.
-        x, y = (np.where(seen, np.clip((v + 0.5) * half / full - 0.5, 0, half - 1), _NOWHERE)
-                .astype(np.float32)
+        # The outer half of the outermost pixels has their colour.
+        x, y = (np.clip((v + 0.5) * half / full - 0.5, 0, half - 1).astype(np.float32)
                 for v, full, half in ((x, raw.width, raw.width >> self._halvings),
                                       (y, raw.height, raw.height >> self._halvings)))
+        if not seen.all():
+            nearest = _nearest(seen)
+            x, y = x[nearest], y[nearest]
         # Fixed point, 1/32 of a pixel: the fastest way through remap in OpenCV 4 and 5.
         self._maps = cv2.convertMaps(x, y, cv2.CV_16SC2)
         self.seen = None if seen.all() else seen
         """bool (height, width): where the rectified image shows something; None = everywhere."""
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Rectified image: uint8 (height, width, 3), black where nothing is seen.
+        """Rectified image: uint8 (height, width, 3).
+
+        What is not seen gets the colour of the nearest pixel that is: a network takes a black
+        frame for something (docs/evaluation.md says what one costs).
 
         :param image: uint8 (height, width, 3) of the raw camera's size; rows may be padded.
         :raises ValueError: the image has another size.
@@ -75,8 +79,7 @@ class Rectification:
         if image.shape[:2] != self._raw_shape:
             raise ValueError(f'rectification is for images of shape {self._raw_shape}, this one '
                              f'has {image.shape[:2]}')
-        return cv2.remap(halved(image, self._halvings), *self._maps, cv2.INTER_LINEAR,
-                         borderMode=cv2.BORDER_CONSTANT)
+        return cv2.remap(halved(image, self._halvings), *self._maps, cv2.INTER_LINEAR)
 
 
 def _opencv_lens(distortion: Distortion) -> tuple[bool, np.ndarray]:
@@ -122,6 +125,16 @@ def _shrink(x: np.ndarray, y: np.ndarray, seen: np.ndarray) -> float:
         return 1.0
     (x_down, x_across), (y_down, y_across) = np.gradient(x), np.gradient(y)
     return math.sqrt(np.median(np.abs(x_across * y_down - x_down * y_across)[seen]))
+
+
+def _nearest(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column, each (height, width), of the pixel closest to each that is seen."""
+    _, owners = cv2.distanceTransformWithLabels(
+        (~seen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    rows, columns = np.nonzero(seen)
+    of = np.zeros(owners.max() + 1, np.intp)
+    of[owners[rows, columns]] = np.arange(rows.size)
+    return rows[of[owners]], columns[of[owners]]
 
 
 def _folded(coefficients: np.ndarray, fisheye: bool, rotation: np.ndarray,

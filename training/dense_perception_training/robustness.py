@@ -26,7 +26,7 @@ from dense_perception_training.evaluate import open_model
 from dense_perception_training.report import rounded
 from dense_perception_training.scores import Scores
 from dense_perception_training.shape import DRIVES, Shape, scale_drift
-from dense_perception_training.transforms import crop, noisy
+from dense_perception_training.transforms import bordered, crop, noisy
 from dense_perception_training.validation import predict, thinned
 
 Change = Callable[[Sample, float, np.random.Generator], Sample]
@@ -80,6 +80,10 @@ def _jpeg(sample: Sample, quality: float, rng: np.random.Generator) -> Sample:
     return replace(sample, image=cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1].copy())
 
 
+def _border(sample: Sample, width: float, rng: np.random.Generator) -> Sample:
+    return bordered(sample, np.full(4, width / max(sample.size)), 0.0, int(rng.choice((0, 255))))
+
+
 def _zoom(sample: Sample, factor: float, rng: np.random.Generator) -> Sample:
     rows, columns = sample.size
     height, width = round(rows / factor), round(columns / factor)
@@ -110,6 +114,7 @@ PICTURE = {
     'defocus': Axis('pixels, standard deviation', (0, 0.5, 1, 2, 4), 0, _blur),
     'motion blur': Axis('pixels', (1, 3, 7, 15, 31), 1, _motion),
     'JPEG': Axis('quality', (95, 60, 30, 15, 5), None, _jpeg),
+    'border': Axis('pixels, black or white', (0, 1, 2, 4, 8, 16), 0, _border),
     'focal length': Axis('times the rendered one', (1, 1.25, 1.6, 2, 2.5, 3), 1, _zoom)}
 MOUNT = {
     'pitch error': Axis('degrees', (-8, -4, -2, -1, 0, 1, 2, 4, 8), 0, _pitch),

@@ -14,6 +14,7 @@ from dense_perception_training.transforms.base import (
     make_transform,
     register_transform,
 )
+from dense_perception_training.transforms.border import Border, bordered
 from dense_perception_training.transforms.colour import (
     Colour,
     Exposure,
@@ -36,8 +37,8 @@ from dense_perception_training.transforms.resize import RandomScale, Resize, res
 from dense_perception_training.transforms.shading import AmbientOcclusion, Lamp
 from dense_perception_training.transforms.turns import Flip, Rotate, flip, roll
 
-__all__ = ['TRANSFORMS', 'AmbientOcclusion', 'CentreCrop', 'Chain', 'Colour', 'Exposure', 'Flip',
-           'KbCrop', 'Lamp', 'Noise', 'NyuCrop', 'Photometric', 'RandomConvolution', 'RandomCrop',
-           'RandomScale', 'Resize', 'RobotCamera', 'Rotate', 'Transform', 'TransformError',
-           'ZoomCrop', 'crop', 'flip', 'generator', 'make_transform', 'noisy', 'pad',
-           'register_transform', 'resize', 'roll']
+__all__ = ['TRANSFORMS', 'AmbientOcclusion', 'Border', 'CentreCrop', 'Chain', 'Colour', 'Exposure',
+           'Flip', 'KbCrop', 'Lamp', 'Noise', 'NyuCrop', 'Photometric', 'RandomConvolution',
+           'RandomCrop', 'RandomScale', 'Resize', 'RobotCamera', 'Rotate', 'Transform',
+           'TransformError', 'ZoomCrop', 'bordered', 'crop', 'flip', 'generator', 'make_transform',
+           'noisy', 'pad', 'register_transform', 'resize', 'roll']
