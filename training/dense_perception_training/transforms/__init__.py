@@ -14,7 +14,6 @@ from dense_perception_training.transforms.base import (
     make_transform,
     register_transform,
 )
-from dense_perception_training.transforms.border import Border, bordered
 from dense_perception_training.transforms.colour import (
     Colour,
     Exposure,
@@ -22,6 +21,7 @@ from dense_perception_training.transforms.colour import (
     Photometric,
     RandomConvolution,
     RobotCamera,
+    UnevenLight,
     noisy,
 )
 from dense_perception_training.transforms.crops import (
@@ -33,12 +33,13 @@ from dense_perception_training.transforms.crops import (
     crop,
     pad,
 )
+from dense_perception_training.transforms.hiding import Border, Spots, bordered
 from dense_perception_training.transforms.resize import RandomScale, Resize, resize
 from dense_perception_training.transforms.shading import AmbientOcclusion, Lamp
 from dense_perception_training.transforms.turns import Flip, Rotate, flip, roll
 
 __all__ = ['TRANSFORMS', 'AmbientOcclusion', 'Border', 'CentreCrop', 'Chain', 'Colour', 'Exposure',
            'Flip', 'KbCrop', 'Lamp', 'Noise', 'NyuCrop', 'Photometric', 'RandomConvolution',
-           'RandomCrop', 'RandomScale', 'Resize', 'RobotCamera', 'Rotate', 'Transform',
-           'TransformError', 'ZoomCrop', 'bordered', 'crop', 'flip', 'generator', 'make_transform',
-           'noisy', 'pad', 'register_transform', 'resize', 'roll']
+           'RandomCrop', 'RandomScale', 'Resize', 'RobotCamera', 'Rotate', 'Spots',
+           'Transform', 'TransformError', 'UnevenLight', 'ZoomCrop', 'bordered', 'crop', 'flip',
+           'generator', 'make_transform', 'noisy', 'pad', 'register_transform', 'resize', 'roll']

@@ -13,6 +13,7 @@ from dense_perception_training.transforms.base import TransformError, register_t
 from dense_perception_training.transforms.ranges import Range, log_uniform, require_ranges
 
 _LEVELS = np.arange(256.0)
+_LIGHT_POINTS = (3, 4)  # rows and columns
 
 
 @register_transform('colour')
@@ -95,6 +96,29 @@ class Exposure:
         if rng.random() < self.grey:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         return replace(sample, image=image)
+
+
+@register_transform('uneven_light')
+@dataclass(frozen=True)
+class UnevenLight:
+    """Light that changes slowly over the image, of a share of the samples.
+
+    A window on one side, the cone of a torch, a lens that darkens its corners. The logarithm of
+    the gain is normal at a few points and smooth between them.
+
+    :param strength: its standard deviation at the points.
+    """
+
+    strength: float = 0.3
+    share: float = 0.25
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """See :class:`Transform`."""
+        if rng.random() >= self.share:
+            return sample
+        points = self.strength * rng.standard_normal(_LIGHT_POINTS, np.float32)
+        gain = np.exp(cv2.resize(points, sample.size[::-1], interpolation=cv2.INTER_CUBIC))
+        return replace(sample, image=_levels(sample.image * gain[..., None]))
 
 
 @register_transform('robot_camera')
