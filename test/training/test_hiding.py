@@ -1,9 +1,10 @@
-"""Frames that show nothing: where they are, and that nothing is known of what they cover."""
+"""Frames and spots: where they are, and that nothing is known of what they cover."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -85,3 +86,29 @@ def test_only_what_the_sample_has():
 def test_widths_that_would_meet_in_the_middle_are_refused(widest: float):
     with pytest.raises(TransformError, match='border: widest is .* above 0 and at most 0.2'):
         make_transform('border', widest=widest)
+
+
+def test_spots_hide_what_they_cover():
+    spots = make_transform('spots', most=4, largest=0.2, share=1.0)
+    shares = []
+    for seed in range(60):
+        spotted = spots(SAMPLE, generator(seed))
+        known = shown(spotted)
+        # The outermost pixels of a spot are blended with what is beside it.
+        apart = cv2.dilate((~known).astype(np.uint8), np.ones((5, 5))) == 0
+        np.testing.assert_array_equal(spotted.image[apart], SAMPLE.image[apart])
+        shares.append(1 - known.mean())
+    assert 0 < min(shares) < 0.01 and 0.1 < max(shares) < 0.6
+    np.testing.assert_array_equal(spots(SAMPLE, generator(5)).image,
+                                  spots(SAMPLE, generator(5)).image)
+    few = [make_transform('spots', share=0.25)(SAMPLE, generator(seed)) for seed in range(200)]
+    assert 0.15 < np.mean([not shown(sample).all() for sample in few]) < 0.35
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    ({'most': 0}, 'spots: most is 0; write 1 or more'),
+    ({'largest': 0.001}, 'spots: largest is 0.001; write a share'),
+    ({'largest': 0.6}, 'from 0.005 to 0.5')])
+def test_spots_that_cannot_be_are_refused(options: dict, words: str):
+    with pytest.raises(TransformError, match=words):
+        make_transform('spots', **options)

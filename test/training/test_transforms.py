@@ -267,6 +267,18 @@ def test_noise_has_the_deviation_that_was_asked_for():
     assert min(drawn) > 1.8 and max(drawn) < 33 and 5 < np.median(drawn) < 13
 
 
+def test_uneven_light_is_smooth_and_of_the_strength_that_was_asked_for():
+    sample = Sample(np.full((60, 80, 3), 100, np.uint8), 'x')
+    light = make_transform('uneven_light', strength=0.3, share=1.0)
+    gains = np.array([light(sample, generator(seed)).image[..., 0] / 100 for seed in range(60)])
+    assert np.log(gains).std() == pytest.approx(0.3, abs=0.08)
+    for gain in gains:
+        assert np.abs(np.diff(gain, axis=1)).max() < 0.25 and gain.std() > 0.02
+    assert (light(sample, generator(0)).image == light(sample, generator(0)).image).all()
+    never = make_transform('uneven_light', share=0.0)(sample, generator(0))
+    assert never.image is sample.image
+
+
 @pytest.mark.parametrize('size', [1, 3, 5, 7])
 def test_random_convolutions_leave_edges_where_they_are(size: int):
     image = np.full((40, 60, 3), (60, 90, 110), np.uint8)
