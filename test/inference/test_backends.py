@@ -23,6 +23,7 @@ from dense_perception.inference.backends import (
     BackendError,
     BackendOptions,
     Ladder,
+    ladder,
     open_backend,
 )
 from dense_perception.inference.backends.onnxruntime import session_options
@@ -203,10 +204,10 @@ def test_a_graph_that_does_not_fit_its_card_is_refused(backend, plane_model: Pat
 
 
 def test_an_image_that_fails_does_not_end_the_backend(plane_model: Path, tmp_path: Path):
-    ladder = Ladder(ModelFile.open(write_fragile_model(tmp_path / 'f.onnx')))
+    fragile = Ladder(ModelFile.open(write_fragile_model(tmp_path / 'f.onnx')))
     with pytest.raises(BackendError, match='ONNX Runtime failed on an image'):
-        ladder.run({'image': np.full((1, 64, 80, 3), 255, np.uint8)})
-    assert not ladder.run({'image': np.zeros((1, 64, 80, 3), np.uint8)})['labels'].any()
+        fragile.run({'image': np.full((1, 64, 80, 3), 255, np.uint8)})
+    assert not fragile.run({'image': np.zeros((1, 64, 80, 3), np.uint8)})['labels'].any()
 
 
 def test_auto_says_of_every_rung_above_why_it_is_not_used(plane_model: Path):
@@ -217,9 +218,18 @@ def test_auto_says_of_every_rung_above_why_it_is_not_used(plane_model: Path):
     assert said == [f'without {rung}: {why}' for rung, why in predictor.skipped.items()]
 
 
-def test_auto_takes_openvino_for_bfloat16_only(plane_model: Path):
+def test_auto_takes_openvino_for_bfloat16_with_amx_only(plane_model: Path, tmp_path: Path,
+                                                        monkeypatch):
     pytest.importorskip('openvino', reason='openvino is not installed')
     assert 'no faster than ONNX Runtime' in Predictor(plane_model).skipped.get('openvino', 'no f')
+    monkeypatch.setattr(ladder, '_CPU_INFO', tmp_path / 'cpuinfo')
+    for flags in (None, 'flags : avx512f avx512_bf16 amxless\n'):
+        if flags is not None:
+            (tmp_path / 'cpuinfo').write_text(flags)
+        predictor = Predictor(plane_model, precision='bf16')
+        assert predictor.backend == 'onnxruntime-cpu'
+        assert 'on CPUs with AMX, which this one lacks' in predictor.skipped['openvino']
+    (tmp_path / 'cpuinfo').write_text('flags : avx512f avx512_bf16 amx_bf16 amx_tile amx_int8\n')
     predictor = Predictor(plane_model, precision='bf16')
     if 'does not compute in bfloat16' in predictor.skipped.get('openvino', ''):
         pytest.skip(predictor.skipped['openvino'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ BACKENDS = ('tensorrt', 'tensorrt_rtx', 'onnxruntime-cuda', 'openvino', 'onnxrun
 """In the order in which ``auto`` tries them."""
 
 _CPU_RUNGS = ('openvino', 'onnxruntime-cpu')
+_CPU_INFO = Path('/proc/cpuinfo')
 
 Say = Callable[[str], None]
 
@@ -232,7 +234,18 @@ def _in_parts(backend: Backend, inputs: dict[str, np.ndarray]) -> dict[str, np.n
 
 
 def _worth_openvino(options: BackendOptions) -> None:
-    """:raises BackendError: measured, docs/backends.md: in fp32 ONNX Runtime is as fast."""
+    """:raises BackendError: ONNX Runtime is as fast (measured, docs/backends.md)."""
     if options.precision != 'bf16':
         raise BackendError('in fp32 it is no faster than ONNX Runtime; precision bf16 makes it '
                            'worth its start-up')
+    if not _has_amx():
+        raise BackendError('its bf16 is faster than ONNX Runtime on CPUs with AMX, which this '
+                           'one lacks; backend "openvino" takes it all the same')
+
+
+def _has_amx() -> bool:
+    """Whether this CPU multiplies matrices of bfloat16 in hardware, as far as Linux says."""
+    try:
+        return ' amx_bf16' in _CPU_INFO.read_text(encoding='utf-8')
+    except OSError:
+        return False
