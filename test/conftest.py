@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.graph import Graph, reserved_domain
@@ -17,6 +18,14 @@ dds.use_shipped_profile()
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 # A background job of a shell ignores SIGINT, and so would the nodes that tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Say how a process of pytest-xdist died: -9 is what the kernel does when memory ends."""
+    if error is not None:
+        process = node.gateway._io.popen
+        print(f'\n{node.gateway.id} ended with {process.wait(10)}')
 
 
 @pytest.fixture(scope='session', autouse=True)
