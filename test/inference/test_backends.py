@@ -228,7 +228,7 @@ def test_auto_takes_openvino_for_bfloat16_with_amx_only(plane_model: Path, tmp_p
             (tmp_path / 'cpuinfo').write_text(flags)
         predictor = Predictor(plane_model, precision='bf16')
         assert predictor.backend == 'onnxruntime-cpu'
-        assert 'on CPUs with AMX, which this one lacks' in predictor.skipped['openvino']
+        assert 'only on CPUs with AMX, which this one lacks' in predictor.skipped['openvino']
     (tmp_path / 'cpuinfo').write_text('flags : avx512f avx512_bf16 amx_bf16 amx_tile amx_int8\n')
     predictor = Predictor(plane_model, precision='bf16')
     if 'does not compute in bfloat16' in predictor.skipped.get('openvino', ''):

@@ -239,8 +239,8 @@ def _worth_openvino(options: BackendOptions) -> None:
         raise BackendError('in fp32 it is no faster than ONNX Runtime; precision bf16 makes it '
                            'worth its start-up')
     if not _has_amx():
-        raise BackendError('its bf16 is faster than ONNX Runtime on CPUs with AMX, which this '
-                           'one lacks; backend "openvino" takes it all the same')
+        raise BackendError('its bf16 is faster than ONNX Runtime only on CPUs with AMX, which '
+                           'this one lacks; backend "openvino" takes it all the same')
 
 
 def _has_amx() -> bool:

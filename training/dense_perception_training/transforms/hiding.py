@@ -47,8 +47,7 @@ class Border:
             return sample
         widest = self.widest * rng.random()
         if rng.random() < 0.2:
-            bar = np.roll((widest, widest, 0, 0), 2 * rng.integers(2))
-            widths, bend = bar, 0.0
+            widths, bend = np.roll((widest, widest, 0, 0), 2 * rng.integers(2)), 0.0
         else:
             widths = rng.uniform(-widest / 2, widest, 4)
             bend = rng.uniform(-widest, widest)
