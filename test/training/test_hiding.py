@@ -101,6 +101,11 @@ def test_spots_hide_what_they_cover():
     assert 0 < min(shares) < 0.01 and 0.1 < max(shares) < 0.6
     np.testing.assert_array_equal(spots(SAMPLE, generator(5)).image,
                                   spots(SAMPLE, generator(5)).image)
+    one = make_transform('spots', most=1, largest=0.2, share=1.0)
+    for seed in range(20):
+        spotted = one(SAMPLE, generator(seed))
+        inside = cv2.erode((~shown(spotted)).astype(np.uint8), np.ones((5, 5)), borderValue=1) > 0
+        assert len(np.unique(spotted.image[inside], axis=0)) <= 1
     few = [make_transform('spots', share=0.25)(SAMPLE, generator(seed)) for seed in range(200)]
     assert 0.15 < np.mean([not shown(sample).all() for sample in few]) < 0.35
 
