@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Say how a process of pytest-xdist died: -9 is what the kernel does when memory ends."""
     if error is not None:
-        process = node.gateway._io.popen
-        print(f'\n{node.gateway.id} ended with {process.wait(10)}')
+        try:
+            status = node.gateway._io.popen.wait(10)
+        except (AttributeError, subprocess.TimeoutExpired) as problem:
+            status = f'unknown ({problem})'
+        print(f'\n{node.gateway.id} ended with exit code {status}')
 
 
 @pytest.fixture(scope='session', autouse=True)

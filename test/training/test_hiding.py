@@ -23,7 +23,7 @@ SAMPLE = Sample(np.stack([ROWS, COLUMNS, ROWS], axis=-1), 'x',
                 depth=np.full((60, 100), 2, np.float32), labels=np.full((60, 100), 3, np.uint8),
                 normals=np.full((60, 100, 3), 0.5, np.float32),
                 alpha=np.full((60, 100), 0.7, np.float32))
-SIDES = np.array([0.1, 0.05, 0.0, 0.2])  # left, right, top, bottom
+SIDES = np.array([10, 5, 0, 20])  # left, right, top, bottom
 
 
 def shown(sample: Sample) -> np.ndarray:
@@ -53,13 +53,13 @@ def test_a_smear_repeats_the_outermost_pixels():
     assert shown(framed).sum() == 40 * 85
 
 
-@pytest.mark.parametrize(('bend', 'row', 'column'), [(0.1, 16, 7), (-0.1, 10, 1)])
+@pytest.mark.parametrize(('bend', 'row', 'column'), [(10, 16, 7), (-10, 10, 1)])
 def test_edges_bend(bend: float, row: int, column: int):
-    known = shown(bordered(SAMPLE, np.full(4, 0.05), bend, 0))
+    known = shown(bordered(SAMPLE, np.full(4, 5), bend, 0))
     left = known.argmax(axis=1)
     assert left[30] == known[:, 50].argmax() == 5
     assert known[30].sum() == 90 and known[:, 50].sum() == 50
-    assert left[row] == left[59 - row] == column  # 5 + 10 * bend / 0.1 * (2 row / 59 - 1) ** 2
+    assert left[row] == left[59 - row] == column  # 5 + bend * (2 row / 59 - 1) ** 2
     np.testing.assert_array_equal(known, known[::-1, ::-1])
 
 

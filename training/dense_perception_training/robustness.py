@@ -81,7 +81,7 @@ def _jpeg(sample: Sample, quality: float, rng: np.random.Generator) -> Sample:
 
 
 def _border(sample: Sample, width: float, rng: np.random.Generator) -> Sample:
-    return bordered(sample, np.full(4, width / max(sample.size)), 0.0, int(rng.choice((0, 255))))
+    return bordered(sample, np.full(4, width), 0.0, int(rng.choice((0, 255))))
 
 
 def _zoom(sample: Sample, factor: float, rng: np.random.Generator) -> Sample:

@@ -45,7 +45,7 @@ class Border:
         """See :class:`Transform`."""
         if rng.random() >= self.share:
             return sample
-        widest = self.widest * rng.random()
+        widest = self.widest * max(sample.size) * rng.random()
         if rng.random() < 0.2:
             widths, bend = np.roll((widest, widest, 0, 0), 2 * rng.integers(2)), 0.0
         else:
@@ -59,18 +59,17 @@ class Border:
 def bordered(sample: Sample, widths: np.ndarray, bend: float, colour: int | None) -> Sample:
     """The sample with a frame around it, in which nothing is known.
 
-    :param widths: of its sides left, right, top, bottom at their middles, as shares of the
-        image's larger side; below 0 there is none.
-    :param bend: how much wider the sides are at their ends.
+    :param widths: of its sides left, right, top, bottom at their middles, in pixels; below 0
+        there is none.
+    :param bend: how many pixels wider the sides are at their ends.
     :param colour: grey level of the frame; None = the nearest pixel that is shown.
     """
     height, width = sample.size
-    longer = max(height, width)
 
     def limits(count: int, across: int, first: float, last: float) -> tuple[np.ndarray, ...]:
         # First and last pixel that is shown, of each of ``count`` lines of ``across`` pixels.
         ends = bend * np.linspace(-1, 1, count) ** 2
-        a, b = (longer * np.maximum(side + ends, 0) for side in (first, last))
+        a, b = (np.maximum(side + ends, 0) for side in (first, last))
         return np.round(a), np.round(across - 1 - b)
 
     left, right = limits(height, width, *widths[:2])
