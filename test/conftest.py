@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,5 @@ def ros_domain() -> Iterator[int]:
 @pytest.fixture
 def graph(ros_domain: int, tmp_path: Path) -> Iterator[Graph]:
     """A node on a domain of the test's own; its processes end with the test."""
-    graph = Graph(ros_domain, tmp_path)
-    yield graph
-    graph.close()
+    with closing(Graph(ros_domain, tmp_path)) as graph:
+        yield graph

@@ -25,6 +25,11 @@ def half_red(width: int = 320, height: int = 240) -> np.ndarray:
     return pixels
 
 
+def time_of(header: Header) -> tuple[int, int]:
+    """Seconds and nanoseconds: what the outputs of one image have in common."""
+    return header.stamp.sec, header.stamp.nanosec
+
+
 class Camera:
     """Publishers of ``image`` and ``camera_info``, and the headers that were sent."""
 

@@ -121,10 +121,20 @@ class Graph:
         self._hosted.append(executable)
         return executable
 
-    def collect(self, message_type: type, topic: str, qos: Any = 10) -> list[Any]:
-        """List that fills with the messages of a topic while the graph spins."""
+    def collect(self, message_type: type, topic: str, qos: Any = 10,
+                wanted: Callable[[Any], bool] = lambda message: True) -> list[Any]:
+        """List that fills with the messages of a topic while the graph spins.
+
+        Topics find their subscriptions one by one, and what belongs together comes one by one:
+        a message in one list says nothing about another list.
+        """
         messages: list[Any] = []
-        self.node.create_subscription(message_type, topic, messages.append, qos)
+
+        def heard(message: Any) -> None:
+            if wanted(message):
+                messages.append(message)
+
+        self.node.create_subscription(message_type, topic, heard, qos)
         return messages
 
     def spin_until(self, condition: Callable[[], Any], what: str,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from helpers.camera import Camera
+from helpers.camera import Camera, time_of
 from helpers.graph import Graph, NodeProcess
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
@@ -26,13 +26,18 @@ class Scene:
         self.process: NodeProcess = graph.start('perception', *arguments, **parameters)
         self.camera = (Camera(graph, 'image/compressed', message_type=CompressedImage)
                        if compressed else Camera(graph))
-        self.masks = graph.collect(Image, 'segmentation/mask')
-        self.depths = graph.collect(Image, 'depth/image_rect')
-        self.relatives = graph.collect(Image, 'depth/relative')
-        self.infos = graph.collect(CameraInfo, 'depth/camera_info')
-        self.clouds = graph.collect(PointCloud2, 'depth/points')
-        self.statuses = graph.collect(InferenceStatus, 'perception/status')
+        self._forgotten: set[tuple[int, int]] = set()
+        self.masks = self._collect(Image, 'segmentation/mask')
+        self.depths = self._collect(Image, 'depth/image_rect')
+        self.relatives = self._collect(Image, 'depth/relative')
+        self.infos = self._collect(CameraInfo, 'depth/camera_info')
+        self.clouds = self._collect(PointCloud2, 'depth/points')
+        self.statuses = self._collect(InferenceStatus, 'perception/status')
         self.diagnostics = graph.collect(DiagnosticArray, '/diagnostics')
+
+    def _collect(self, message_type: type, topic: str) -> list[Any]:
+        return self.graph.collect(message_type, topic,
+                                  wanted=lambda m: time_of(m.header) not in self._forgotten)
 
     def until(self, condition: Callable[[], Any], what: str,
               publish: Callable[[], Any] | None = None) -> Any:
@@ -57,6 +62,8 @@ class Scene:
         return status
 
     def forget(self) -> None:
+        """Empty the lists; what still comes of images that were sent before is left out."""
+        self._forgotten |= {time_of(header) for header in self.camera.headers}
         for messages in (self.masks, self.depths, self.relatives, self.infos, self.clouds,
                          self.statuses, self.diagnostics):
             messages.clear()

@@ -22,16 +22,16 @@ def stamps(messages: list[Any]) -> list[int]:
 
 def test_bag_is_played_once_with_everything_it_has(graph: Graph, tmp_path: Path):
     bag = write_plane_bag(tmp_path / 'bag', frames=6)
-    images = graph.collect(Image, 'image')
     infos = graph.collect(CameraInfo, 'camera_info')
     depths = graph.collect(Image, 'ground_truth/depth')
     masks = graph.collect(Image, 'ground_truth/mask')
     mounts = graph.collect(CameraMount, 'camera_mount', LATCHED)
+    images = graph.collect(Image, 'image')  # the last: the source waits for this one
     process = graph.start('image_source', source=bag, loop=False, frame_id='cam')
     graph.spin_until(lambda: process.exit_code is not None, 'the end of the bag')
-    graph.spin(0.2)
     assert process.exit_code == 0
-    assert len(images) == 6 and len(mounts) == 1
+    graph.spin_until(lambda: len(images) == 6 and len(mounts) == 1
+                     and any(m.header == images[-1].header for m in masks), 'the last frame')
     assert stamps(images) == sorted(set(stamps(images)))
     assert set(stamps(depths)) | set(stamps(masks)) | set(stamps(infos)) <= set(stamps(images))
     assert images[0].header.frame_id == 'cam' and images[0].encoding == 'rgb8'

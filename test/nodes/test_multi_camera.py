@@ -109,7 +109,8 @@ def test_cameras_of_one_batch_keep_their_mounts_headers_and_counts(graph: Graph,
         for camera in both.values():
             camera.publish()
 
-    graph.spin_until(lambda: all(len(found) > 4 for found in depths.values()), 'depth', publish)
+    graph.spin_until(lambda: all(len(found) > 4 for found in depths.values())
+                     and all(statuses.values()), 'depth and status', publish)
     for name, camera in both.items():
         sent = {(h.stamp.sec, h.stamp.nanosec) for h in camera.headers}
         assert {(d.header.stamp.sec, d.header.stamp.nanosec) for d in depths[name]} <= sent

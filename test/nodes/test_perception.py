@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers.camera import FRAME_ID, INTRINSICS, Camera, half_red
+from helpers.camera import FRAME_ID, INTRINSICS, Camera, half_red, time_of
 from helpers.graph import Graph, reserved_domain
 from helpers.plane_model import CONFIDENCE
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -28,19 +29,20 @@ METRIC = OUTPUTS.keys() - {'depth/relative'}
 def outputs(request: pytest.FixtureRequest, plane_model: Path,
             tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """All outputs of one frame, at network size (80 x 64) or at camera size (320 x 240)."""
-    with reserved_domain() as domain:
-        graph = Graph(domain, tmp_path_factory.mktemp('graph'))
+    folder = tmp_path_factory.mktemp('graph')
+    with reserved_domain() as domain, closing(Graph(domain, folder)) as graph:
         graph.start('perception', model=plane_model, output_size=request.param,
                     mount__height=0.8, mount__pitch=0.3, mount__roll=0.1)
         camera = Camera(graph)
         received = {topic: graph.collect(kind, topic) for topic, kind in OUTPUTS.items()}
 
         def common() -> set[tuple[int, int]]:
-            return set.intersection(*({_stamp(m) for m in received[t]} for t in METRIC))
+            return set.intersection(*({time_of(m.header) for m in received[t]} for t in METRIC))
 
         graph.spin_until(common, 'every output of one frame', camera.publish)
         stamp = max(common())
-        found = {topic: next(m for m in received[topic] if _stamp(m) == stamp) for topic in METRIC}
+        found = {topic: next(m for m in received[topic] if time_of(m.header) == stamp)
+                 for topic in METRIC}
         found['relative'] = received['depth/relative']
         found['sent'] = next(h for h in camera.headers
                              if (h.stamp.sec, h.stamp.nanosec) == stamp)
@@ -50,7 +52,6 @@ def outputs(request: pytest.FixtureRequest, plane_model: Path,
             QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
         graph.spin_until(lambda: found['latched'], 'the latched classes')
         yield found
-        graph.close()
 
 
 def test_headers_are_those_of_the_image(outputs: dict[str, Any]):
@@ -132,10 +133,6 @@ def test_classes_are_latched(outputs: dict[str, Any]):
     assert classes.classes[1].color.r == pytest.approx(220 / 255)
     assert classes.model == 'plane'
     assert classes.header.frame_id in ('', FRAME_ID)
-
-
-def _stamp(message: Any) -> tuple[int, int]:
-    return message.header.stamp.sec, message.header.stamp.nanosec
 
 
 def _plane(message: Image, dtype: type) -> np.ndarray:

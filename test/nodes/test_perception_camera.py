@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from helpers.camera import half_red
+from helpers.camera import half_red, time_of
 from helpers.encodings import encoded
 from helpers.graph import Graph
 from helpers.lens import MOUNT, displacement, lens_info, picture
@@ -22,22 +22,20 @@ LOOKING_DOWN = {'mount__height': 2.0, 'mount__pitch': 1.35, 'mount__roll': 0.1}
 def latest(scene: Scene, info: CameraInfo, image: Image | CompressedImage,
            lists: tuple[list, ...]) -> list[Any]:
     """A message of each kind with one stamp, of images that are sent from now on."""
-    scene.graph.spin(0.3)
     scene.forget()
 
     def common() -> set[tuple[int, int]]:
-        return set.intersection(*({_stamp(m) for m in messages} for messages in lists))
+        return set.intersection(*({time_of(m.header) for m in messages} for messages in lists))
 
     stamp = max(scene.until(common, 'all outputs of one image',
                             lambda: scene.camera.send(image, info)))
-    return [next(m for m in messages if _stamp(m) == stamp) for messages in lists]
+    return [next(m for m in messages if time_of(m.header) == stamp) for messages in lists]
 
 
 def test_other_encodings_reach_depth_and_mask(graph: Graph, plane_model: Path):
     scene = Scene(graph, model=plane_model, **MOUNTED)
     expected = half_red(80, 64)[..., 0] // 255
     for encoding in ('nv12', 'bayer_gbrg8', 'yuyv', 'bgra8', 'bayer_rggb16'):
-        scene.graph.spin(0.2)
         scene.forget()
         image = encoded(half_red(), encoding, padding=6)
         scene.until(lambda: scene.depths and scene.masks and scene.clouds, f'depth of {encoding}',
@@ -71,7 +69,6 @@ def test_compressed_images_come_through_or_are_refused(graph: Graph, plane_model
             (jpeg()[:900], 'jpeg', 'its 900 bytes are a JPEG that is cut off'),
             (b'no picture', 'png', 'its 10 bytes are damaged, cut off or no picture'),
             (bytes(12) + depth, '16UC1; compressedDepth', 'is a depth image; remap "image"')):
-        scene.graph.spin(0.3)
         scene.forget()
         status = scene.said(words, DiagnosticStatus.ERROR,
                             lambda data=data, text=text: send(data, text))
@@ -185,7 +182,3 @@ def _xyz_and_colours(cloud: PointCloud2) -> tuple[np.ndarray, np.ndarray]:
                        for o in (offsets['x'], offsets['y'], offsets['z'])], axis=-1)
     first = offsets['rgb']
     return points.astype(np.float64), data[..., [first + 2, first + 1, first]]
-
-
-def _stamp(message: Any) -> tuple[int, int]:
-    return message.header.stamp.sec, message.header.stamp.nanosec

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from helpers.camera import Camera, half_red
+from helpers.camera import Camera, half_red, time_of
 from helpers.corridor_model import (
     BOX,
     CAMERA,
@@ -59,16 +60,18 @@ class Corridor:
         """All outputs of one frame that was published from now on."""
         for messages in self.received.values():
             messages.clear()
+        sent = len(self.camera.headers)
         received = {topic: messages for topic, messages in self.received.items()
                     if topic not in without}
 
         def common() -> set[tuple[int, int]]:
-            return set.intersection(*({_stamp(m) for m in messages}
+            return set.intersection({time_of(h) for h in self.camera.headers[sent:]},
+                                    *({time_of(m.header) for m in messages}
                                       for messages in received.values()))
 
         self.graph.spin_until(common, f'one frame of {sorted(received)}', self.publish)
         stamp = max(common())
-        return {topic: next(m for m in messages if _stamp(m) == stamp)
+        return {topic: next(m for m in messages if time_of(m.header) == stamp)
                 for topic, messages in received.items()}
 
     def set(self, **values: Any) -> str:
@@ -85,10 +88,8 @@ class Corridor:
 @pytest.fixture(scope='module')
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corridor]:
     folder = tmp_path_factory.mktemp('corridor')
-    with reserved_domain() as domain:
-        graph = Graph(domain, folder)
+    with reserved_domain() as domain, closing(Graph(domain, folder)) as graph:
         yield Corridor(graph, write_corridor_model(folder / 'corridor.onnx'))
-        graph.close()
 
 
 @pytest.fixture(scope='module')
@@ -248,7 +249,3 @@ def points_of(cloud: PointCloud2) -> np.ndarray:
 
 def _parameter(name: str, value: Any) -> Parameter:
     return RclParameter(name.replace('__', '.'), value=value).to_parameter_msg()
-
-
-def _stamp(message: Any) -> tuple[int, int]:
-    return message.header.stamp.sec, message.header.stamp.nanosec

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
 from helpers.camera import FRAME_ID, INTRINSICS, Camera
 from helpers.code_model import HEIGHT, WIDTH, image_saying, write_code_model
 from helpers.graph import Graph
 from helpers.messages import imu_message, points_message
+from helpers.scene import Scene
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from sensor_msgs.msg import Image, Imu, PointCloud2
@@ -31,21 +31,13 @@ DEPTH[20:44, 30:50] = np.minimum(DEPTH[20:44, 30:50], 1.4)  # a box
 SAYS = {'inverse_affine': (1 / DEPTH - 0.01) / 0.008, 'affine': 3 * DEPTH + 40}
 
 
-class Scene:
+class CodeScene(Scene):
     """The node with a camera whose image is the prediction."""
 
     def __init__(self, graph: Graph, tmp_path: Path, convention: str, **parameters: Any) -> None:
-        self.graph = graph
-        self.process = graph.start(
-            'perception', model=write_code_model(tmp_path / 'code.onnx', convention),
-            scale__hold=0.0, **parameters)
-        self.camera = Camera(graph)
+        super().__init__(graph, model=write_code_model(tmp_path / 'code.onnx', convention),
+                         scale__hold=0.0, **parameters)
         self.pixels = image_saying(SAYS[convention])
-        self.depths = graph.collect(Image, 'depth/image_rect')
-        self.relatives = graph.collect(Image, 'depth/relative')
-        self.clouds = graph.collect(PointCloud2, 'depth/points')
-        self.statuses = graph.collect(InferenceStatus, 'perception/status')
-        self.diagnostics = graph.collect(DiagnosticArray, '/diagnostics')
 
     def publish(self) -> Header:
         return self.camera.publish(self.pixels, info_from_intrinsics(CAMERA, Header()))
@@ -62,12 +54,11 @@ class Scene:
 
     def until_relative(self, publish: Callable[[], Any], reason: str) -> None:
         """Relative depth only, and diagnostics that say why."""
-        self.graph.spin_until(lambda: not self.statuses[-1].metric, 'relative depth', publish)
-        for messages in (self.depths, self.relatives, self.clouds, self.diagnostics):
-            messages.clear()
+        self.until(lambda: self.statuses and not self.statuses[-1].metric, 'relative depth',
+                   publish)
+        self.forget()
         self.graph.spin_until(lambda: self.relatives and any(
             reason in s.message for a in self.diagnostics for s in a.status), reason, publish)
-        # What was on its way when relative depth began has arrived by now.
         assert not self.depths and not self.clouds
         relative = np.frombuffer(self.relatives[-1].data, np.float32).reshape(HEIGHT, WIDTH)
         np.testing.assert_allclose(relative, self.pixels @ np.array([1, 1 / 256, 0]), rtol=1e-5)
@@ -87,7 +78,7 @@ class Scene:
 
 def test_the_ground_makes_disparity_metric_while_the_mount_is_known(graph: Graph,
                                                                     tmp_path: Path):
-    scene = Scene(graph, tmp_path, 'inverse_affine', mount__height=0.8, mount__pitch=0.35)
+    scene = CodeScene(graph, tmp_path, 'inverse_affine', mount__height=0.8, mount__pitch=0.35)
     scene.until_metric(scene.publish, 'ground:parameters')
     assert not scene.relatives
     scene.set('mount.height', 0.0)
@@ -105,7 +96,7 @@ def test_the_ground_makes_disparity_metric_while_the_mount_is_known(graph: Graph
 
 
 def test_points_make_depth_metric_while_they_come_and_agree(graph: Graph, tmp_path: Path):
-    scene = Scene(graph, tmp_path, 'affine')
+    scene = CodeScene(graph, tmp_path, 'affine')
     points = graph.node.create_publisher(PointCloud2, 'scale_points', 2)
     v, u = (c.ravel() for c in np.mgrid[2:62:3, 2:78:3])
 
@@ -129,13 +120,13 @@ def test_points_make_depth_metric_while_they_come_and_agree(graph: Graph, tmp_pa
 
 
 def test_no_source_is_said_and_none_is_silent(graph: Graph, tmp_path: Path):
-    scene = Scene(graph, tmp_path, 'affine')
+    scene = CodeScene(graph, tmp_path, 'affine')
     scene.graph.spin_until(lambda: scene.statuses, 'a frame', scene.publish)
     scene.until_relative(scene.publish, 'points: nothing came on the topic scale_points; ground: ')
 
 
 def test_scale_source_none_publishes_relative_depth_only(graph: Graph, tmp_path: Path):
-    scene = Scene(graph, tmp_path, 'affine', scale__source='none', mount__height=0.8,
+    scene = CodeScene(graph, tmp_path, 'affine', scale__source='none', mount__height=0.8,
                   mount__pitch=0.35)
     scene.graph.spin_until(lambda: len(scene.relatives) > 3, 'relative depth', scene.publish)
     assert not graph.node.get_publishers_info_by_topic('/depth/image_rect')
@@ -167,7 +158,8 @@ def test_imu_is_followed_and_its_silence_makes_depth_relative(graph: Graph, plan
                 depths[-1].data, np.float32).reshape(64, 80)[near], truth[near], rtol=1e-3)
 
         graph.spin_until(follows, f'the ground at pitch {pitch}', leaning(pitch))
-    assert statuses[-1].mount_source == 'imu'
+    graph.spin_until(lambda: statuses and statuses[-1].mount_source == 'imu',
+                     'a status with the mount of the IMU', leaning(0.25))
     graph.spin_until(lambda: not statuses[-1].metric, 'relative depth', camera.publish)
     assert 'topic imu: it has no sample near the time of the image' in process.log
     graph.spin_until(lambda: statuses[-1].metric, 'metric depth again', leaning(0.2))

@@ -48,7 +48,6 @@ def test_paused_and_resumed(scene: Scene):
     scene.until_works()
     answer = call(scene.graph, SetBool, 'perception/enable', data=False)
     assert answer.success and answer.message == 'paused; the node is active'
-    scene.graph.spin(0.2)
     scene.forget()
     scene.until(lambda: len(scene.diagnostics) > 1, 'diagnostics', scene.camera.publish)
     assert scene.diagnostics[-1].status[0].message == 'paused by the service enable'
@@ -93,7 +92,8 @@ def test_a_model_that_cannot_be_loaded_changes_nothing(scene: Scene, tmp_path: P
         assert words in answer.message and answer.message.endswith(
             'model plane on onnxruntime-cpu serves')
     scene.until_works()
-    assert scene.statuses[-1].model == 'plane'
+    scene.until(lambda: scene.statuses and scene.statuses[-1].model == 'plane', 'a status',
+                scene.camera.publish)
 
 
 def test_a_model_that_does_not_suit_the_parameters_is_refused(graph: Graph, tmp_path: Path,
