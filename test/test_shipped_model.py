@@ -68,5 +68,15 @@ def test_camera_height_sets_the_scale(clip_frames):
     np.testing.assert_allclose(twice[both], 2 * depth[both], rtol=1e-3)
 
 
+def test_the_int8_file_is_made_from_these_weights_and_as_good():
+    whole, small = ModelFile.open(MODEL), ModelFile.open(f'{MODEL}_int8')
+    assert small.quantised and small.size <= 6_000_000
+    made = 'see docs/training.md for the command that makes it anew'
+    assert small.card.metrics['int8_of_sha256'] == whole.sha256, made
+    assert small.card.metrics['int8_against_fp32']['abs_rel'] <= 0.02
+    assert small.card.metrics['int8_against_fp32']['labels_differ'] <= 0.02
+
+
 def test_nothing_else_lies_among_the_models():
-    assert [p.name for p in sorted(Path(SHIPPED_MODELS).iterdir())] == [f'{MODEL}.onnx']
+    assert sorted(p.name for p in Path(SHIPPED_MODELS).iterdir()) == [
+        f'{MODEL}.onnx', f'{MODEL}_int8.onnx']

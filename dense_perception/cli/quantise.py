@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
               + (f'; {len(kept)} nodes kept in float32' if kept else ''))
         if problem:
             raise CommandError(f'{args.out} is not written: {problem}')
-        add_metrics(partial, int8_against_fp32=figures)
+        add_metrics(partial, int8_against_fp32=figures, int8_of_sha256=model.sha256)
         os.replace(partial, args.out)
     except (ModelFileError, BackendError, QuantiseError) as error:
         raise CommandError(str(error)) from None

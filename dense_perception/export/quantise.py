@@ -87,7 +87,7 @@ def quantise(model: ModelFile, inputs: Iterable[dict[str, np.ndarray]], path: Pa
         finally:
             logging.getLogger().setLevel(level)
         result = onnx.load(small)
-        card = replace(model.card, name=name)
+        card = replace(model.card, name=name, metrics={})  # they were measured with another file
         del result.metadata_props[:]
         helper.set_model_props(result, {METADATA_KEY: card.to_json()})
         onnx.save(result, small)

@@ -34,6 +34,8 @@ class ModelFile:
     sha256: str
     size: int
     """Bytes, those of the second file included."""
+    quantised: bool = False
+    """Whether the graph has Q/DQ nodes: an int8 file."""
 
     @classmethod
     def open(cls, name_or_path: str | Path) -> ModelFile:
@@ -49,13 +51,14 @@ class ModelFile:
             data = path.read_bytes()
         except OSError as error:
             raise ModelFileError(f'cannot read model file {path}: {error.strerror}') from None
-        properties = _metadata(data, path)
+        properties, operators = _metadata(data, path)
         try:
             card = ModelCard.from_json(properties[METADATA_KEY])
         except CardError as error:
             raise ModelFileError(f'{path}: {error}') from None
         beside = _check_data(path, properties[DATA_KEY]) if DATA_KEY in properties else 0
-        return cls(path, card, hashlib.sha256(data).hexdigest(), len(data) + beside)
+        return cls(path, card, hashlib.sha256(data).hexdigest(), len(data) + beside,
+                   'QuantizeLinear' in operators)
 
 
 def list_shipped() -> list[str]:
@@ -104,23 +107,26 @@ def _check_data(path: Path, text: str) -> int:
     return size
 
 
-def _metadata(data: bytes, path: Path) -> dict[str, str]:
-    """Metadata properties with the card's, read from the protobuf without the onnx package."""
+def _metadata(data: bytes, path: Path) -> tuple[dict[str, str], set[str]]:
+    """Metadata properties with the card's, and the names of the operators in the graph."""
     try:
-        properties = dict(_metadata_props(data))
+        properties, operators = dict(_metadata_props(data)), _operators(data)
     except (IndexError, KeyError, ValueError):
         raise ModelFileError(f'{path} is not a complete ONNX file (truncated or not ONNX); '
                              'copy or export it again') from None
     if METADATA_KEY not in properties:
         raise ModelFileError(f'{path} has no model card (metadata "{METADATA_KEY}"); export it '
                              'with "dense-perception export", which writes one')
-    return properties
+    return properties, operators
 
 
-# ModelProto is a flat list of protobuf fields; only metadata_props (14) is of interest here, and
-# every other field is skipped by its length. A robot then needs no onnx package to read a card.
+# A protobuf message is a flat list of fields, and one that is of no interest is skipped by its
+# length. A robot then needs no onnx package to read a card. Numbers of ModelProto, GraphProto and
+# NodeProto:
 _METADATA_PROPS_FIELD = 14
 _GRAPH_FIELD = 7
+_NODE_FIELD = 1
+_OPERATOR_FIELD = 4
 
 
 def _metadata_props(data: bytes):
@@ -136,6 +142,17 @@ def _metadata_props(data: bytes):
             yield bytes(entry[1]).decode(), bytes(entry[2]).decode()
     if not seen_graph:
         raise ValueError('no graph')
+
+
+def _operators(data: bytes) -> set[str]:
+    """Names of the operators in a ModelProto's graph.
+
+    :raises ValueError, IndexError: not a complete ModelProto.
+    """
+    return {bytes(name).decode()
+            for graph_number, graph in _fields(data) if graph_number == _GRAPH_FIELD
+            for node_number, node in _fields(graph) if node_number == _NODE_FIELD
+            for number, name in _fields(node) if number == _OPERATOR_FIELD}
 
 
 def _fields(data: bytes | memoryview):

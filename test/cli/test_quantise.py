@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +14,7 @@ from helpers.pictures import write_pictures
 from onnx import numpy_helper
 
 from dense_perception.cli.main import main
+from dense_perception.inference.model_file import ModelFile
 from dense_perception.inference.predictor import Predictor
 
 pytest.importorskip('onnxruntime.quantization', reason='needs onnxruntime with quantization')
@@ -48,6 +51,30 @@ def test_the_card_names_the_file_and_the_figures(quantised: Path):
     figures = json.loads(quantised.with_name('report.json').read_text())['figures']
     assert card.name == 'small' and card.metrics['int8_against_fp32'] == figures
     assert figures['images'] == 2 and 0 < figures['abs_rel'] < 0.5
+
+
+def test_the_file_says_that_it_is_quantised(quantised: Path):
+    assert ModelFile.open(quantised).quantised and not ModelFile.open('xnet_small').quantised
+
+
+def test_openvino_computes_it_in_int8_and_is_no_further_off(quantised: Path, samples: Path):
+    openvino = pytest.importorskip('openvino', reason='openvino is not installed')
+    images = [cv2.imread(str(path)) for path in sorted(samples.iterdir())]
+    whole = Predictor('xnet_small', 'onnxruntime-cpu')
+    errors = {}
+    for backend in ('onnxruntime-cpu', 'openvino'):
+        small = Predictor(quantised, backend)
+        pairs = [(whole.predict(image), small.predict(image)) for image in images]
+        errors[backend] = np.array([
+            np.mean([np.nanmean(np.abs(b.depth / a.depth - 1)) for a, b in pairs]),
+            np.mean([(a.labels != b.labels).mean() for a, b in pairs])])
+    assert (errors['openvino'] < 1.2 * errors['onnxruntime-cpu'] + 0.002).all(), errors
+    if platform.machine() == 'x86_64':
+        layers = openvino.Core().compile_model(
+            str(quantised), 'CPU').get_runtime_model().get_ops()
+        kinds = [layer.get_rt_info()['runtimePrecision'].value for layer in layers
+                 if layer.get_rt_info()['layerType'].value in ('Convolution', 'GroupConvolution')]
+        assert sum(kind in ('i8', 'u8') for kind in kinds) > len(kinds) / 2, kinds
 
 
 def test_tensorrt_builds_it(quantised: Path):

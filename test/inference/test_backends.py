@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import threading
 from collections.abc import Callable
@@ -23,9 +24,11 @@ from dense_perception.inference.backends import (
     BackendError,
     BackendOptions,
     Ladder,
+    base,
     ladder,
     open_backend,
 )
+from dense_perception.inference.backends.base import Company
 from dense_perception.inference.backends.onnxruntime import session_options
 from dense_perception.inference.engines import Engines
 from dense_perception.inference.model_file import ModelFile
@@ -118,13 +121,41 @@ def test_threads_that_stay_awake_compute_the_same(plane_model: Path):
 
 @pytest.mark.parametrize(('threads', 'inferences', 'at_once'),
                          [(1, 0, 1), (2, 0, 2), (8, 0, 2), (2, 1, 1), (1, 3, 3)])
+@pytest.mark.parametrize('name', ['onnxruntime-cpu', 'openvino'])
 def test_a_small_model_is_worth_two_inferences_at_the_same_time(
-        threads: int, inferences: int, at_once: int, plane_model: Path):
+        name: str, threads: int, inferences: int, at_once: int, plane_model: Path):
+    if name == 'openvino':
+        pytest.importorskip('openvino', reason='openvino is not installed')
     model = ModelFile.open(plane_model)
     options = BackendOptions(threads, inferences=inferences)
-    assert open_backend('onnxruntime-cpu', model, options).concurrency == at_once
+    assert open_backend(name, model, options).concurrency == at_once
     large = replace(model, size=40 * 2 ** 20)
-    assert open_backend('onnxruntime-cpu', large, options).concurrency == (inferences or 1)
+    assert open_backend(name, large, options).concurrency == (inferences or 1)
+
+
+def test_all_threads_are_for_an_inference_that_begins_alone_and_after_a_rest(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(base.time, 'monotonic', lambda: now)
+    company = Company()
+    with company.joined() as first:
+        now += 20
+        with company.joined() as second:
+            pass
+    assert first and not second
+    with company.joined() as third:  # at once: the source sends more than there is time for
+        now += 8
+    now += 3.9
+    with company.joined() as early:
+        now += 2
+    now += 1.1
+    with company.joined() as rested:
+        pass
+    assert not third and not early and rested
+    with pytest.raises(ValueError, match='failed'), company.joined():
+        raise ValueError('failed')
+    now += 1
+    with company.joined() as after_an_error:
+        assert after_an_error
 
 
 def test_an_inference_beside_another_has_its_share_of_the_threads(plane_model: Path, monkeypatch):
@@ -142,6 +173,7 @@ def test_an_inference_beside_another_has_its_share_of_the_threads(plane_model: P
             return super().run(*arguments)
 
     monkeypatch.setattr(ort, 'InferenceSession', Session)
+    monkeypatch.setattr(Company, '_REST', 0.0)
     backend = open_backend('onnxruntime-cpu', ModelFile.open(plane_model),
                            BackendOptions(6, inferences=0))
     image = [np.zeros((64, 80, 3), np.uint8)]
@@ -234,6 +266,28 @@ def test_auto_takes_openvino_for_bfloat16_with_amx_only(plane_model: Path, tmp_p
     if 'does not compute in bfloat16' in predictor.skipped.get('openvino', ''):
         pytest.skip(predictor.skipped['openvino'])
     assert predictor.backend == 'openvino bf16'
+
+
+def test_auto_takes_openvino_for_int8_with_vnni_only(plane_model: Path, tmp_path: Path,
+                                                     monkeypatch):
+    pytest.importorskip('openvino', reason='openvino is not installed')
+    cpu = tmp_path / 'cpuinfo'
+    monkeypatch.setattr(ladder, '_CPU_INFO', cpu)
+    int8 = replace(ModelFile.open(plane_model), quantised=True)
+    for flags, name in ((None, 'onnxruntime-cpu'), ('flags : avx2 fma', 'onnxruntime-cpu'),
+                        ('flags : avx2 avx_vnni', 'openvino'),
+                        ('flags : avx512f avx512_vnni', 'openvino')):
+        if flags is not None:
+            cpu.write_text(flags)
+        said: list[str] = []
+        found = Ladder(int8, say=said.append)
+        assert found.name == name
+        slow = 'plane.onnx is an int8 file, for which ONNX Runtime needs nearly twice the time'
+        if name != 'openvino':
+            assert 'its int8 needs a CPU with VNNI' in found.skipped['openvino']
+            assert said[-1].startswith(slow) or platform.machine() != 'x86_64'
+        else:
+            assert not any(sentence.startswith(slow) for sentence in said)
 
 
 def test_a_named_rung_is_taken_or_refused(plane_model: Path):

@@ -320,6 +320,10 @@ def test_recipes_name_transforms():
     for config, message in (([{'transform': 'flop'}], 'did you mean flip'),
                             ([{'transform': 'flip', 'rate': 1}], 'no option "rate"; it has share'),
                             ([{'transform': 'random_crop'}], "random_crop.*'height'"),
+                            ([{'transform': 'flip', 'share': 7}], 'flip: share is 7; write'),
+                            ([{'transform': 'noise', 'share': -0.1}], 'share is -0.1'),
+                            ([{'transform': 'flip', 'share': 'most'}], 'share is most'),
+                            ([{'transform': 'exposure', 'strength': -1}], 'strength is -1'),
                             ([{'flip': 1}], 'names no transform')):
         with pytest.raises(TransformError, match=message):
             Chain.from_config(config)

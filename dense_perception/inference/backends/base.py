@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,9 +14,12 @@ import numpy as np
 
 from dense_perception.inference import card as names
 from dense_perception.inference.card import ModelCard
+from dense_perception.inference.model_file import ModelFile
 
 PRECISIONS = ('fp32', 'tf32', 'bf16', 'fp16')
 """The least precise arithmetic that a backend may use; int8 is a property of the model file."""
+
+_SMALL_BYTES = 32 * 2 ** 20  # of a model file
 
 Progress = Callable[[float], bool]
 """Takes the share of the work that is done, 0..1; returns False to give the work up."""
@@ -99,6 +105,41 @@ class BackendOptions:
     def cpu_threads(self) -> int:
         """The number of CPU threads, 0 resolved."""
         return self.threads or len(os.sched_getaffinity(0))
+
+
+def inferences_on_cpu(model: ModelFile, options: BackendOptions) -> int:
+    """How many at the same time, 0 resolved: for large layers a second only delays the first."""
+    worth = 2 if options.cpu_threads > 1 and model.size <= _SMALL_BYTES else 1
+    return options.inferences or worth
+
+
+class Company:
+    """Says which inferences of a model that is loaded twice on a CPU may take all threads.
+
+    Small layers are shared badly among threads: one at a time with two threads is sooner done,
+    two at the same time with a thread each are done more often (docs/backends.md). So all threads
+    are for an inference that begins alone and after a rest, which tells that there is time left.
+    """
+
+    _REST = 0.5  # of what the last inference took
+
+    def __init__(self) -> None:
+        self._running, self._free_from, self._lock = 0, 0.0, threading.Lock()
+
+    @contextmanager
+    def joined(self) -> Iterator[bool]:
+        """To be held while an inference runs; whether it may take all threads."""
+        began = time.monotonic()
+        with self._lock:
+            alone = not self._running and began >= self._free_from
+            self._running += 1
+        try:
+            yield alone
+        finally:
+            ended = time.monotonic()
+            with self._lock:
+                self._running -= 1
+                self._free_from = ended + self._REST * (ended - began)
 
 
 ANY_BATCH = -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -155,7 +156,7 @@ class Ladder:
         for rung in rungs:
             try:
                 if rung == 'openvino' != self._named:
-                    _worth_openvino(self._options)
+                    _worth_openvino(self._model, self._options)
                 backend = open_backend(rung, self._model, self._options)
             except EngineMissing as missing:
                 if may_build:
@@ -165,6 +166,8 @@ class Ladder:
                 reason = str(error)
             else:
                 self._rung = rung
+                if may_build:  # else it only serves while another is built
+                    self._say_slow(rung)
                 return backend
             self._skip(rung, reason)
         # The last rung needs nothing but the model, so its reason is about the model.
@@ -210,6 +213,13 @@ class Ladder:
                       'cameras run one by one; dense-perception export --any-batch makes a file '
                       'that takes several')
 
+    def _say_slow(self, rung: str) -> None:
+        if (self._model.quantised and rung == 'onnxruntime-cpu'
+                and platform.machine() in ('x86_64', 'AMD64')):
+            self._say(f'{self._model.path.name} is an int8 file, for which ONNX Runtime needs '
+                      'nearly twice the time of the float32 one on this CPU; take that one, or '
+                      'OpenVINO on a CPU with VNNI (pip install openvino)')
+
     def _skip(self, rung: str, reason: str) -> None:
         self.skipped = {**self.skipped, rung: reason}
         self._say(f'without {rung}: {reason}')
@@ -233,19 +243,23 @@ def _in_parts(backend: Backend, inputs: dict[str, np.ndarray]) -> dict[str, np.n
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _worth_openvino(options: BackendOptions) -> None:
+def _worth_openvino(model: ModelFile, options: BackendOptions) -> None:
     """:raises BackendError: ONNX Runtime is as fast (measured, docs/backends.md)."""
-    if options.precision != 'bf16':
-        raise BackendError('in fp32 it is no faster than ONNX Runtime; precision bf16 makes it '
-                           'worth its start-up')
-    if not _has_amx():
+    if model.quantised:
+        if not _cpu_has('avx512_vnni', 'avx_vnni'):
+            raise BackendError('its int8 needs a CPU with VNNI to be worth its start-up, which '
+                               'this one lacks; backend "openvino" takes it all the same')
+    elif options.precision != 'bf16':
+        raise BackendError('in fp32 it is no faster than ONNX Runtime; precision bf16 or an int8 '
+                           'model file makes it worth its start-up')
+    elif not _cpu_has('amx_bf16'):
         raise BackendError('its bf16 is faster than ONNX Runtime only on CPUs with AMX, which '
                            'this one lacks; backend "openvino" takes it all the same')
 
 
-def _has_amx() -> bool:
-    """Whether this CPU multiplies matrices of bfloat16 in hardware, as far as Linux says."""
+def _cpu_has(*flags: str) -> bool:
+    """Whether this CPU has one of these instructions, as far as Linux says."""
     try:
-        return ' amx_bf16' in _CPU_INFO.read_text(encoding='utf-8')
+        return not set(flags).isdisjoint(_CPU_INFO.read_text(encoding='utf-8').split())
     except OSError:
         return False

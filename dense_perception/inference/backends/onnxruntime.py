@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import onnxruntime as ort
 
@@ -12,23 +10,20 @@ from dense_perception.inference.backends.base import (
     ANY_BATCH,
     BackendError,
     BackendOptions,
+    Company,
     DeviceError,
     check_graph,
+    inferences_on_cpu,
 )
 from dense_perception.inference.model_file import ModelFile
 
 ort.set_default_logger_severity(3)  # warnings about the environment are not the user's business
 
-_SMALL_BYTES = 32 * 2 ** 20  # of a model file
 _CPU, _CUDA = 'CPUExecutionProvider', 'CUDAExecutionProvider'
 
 
 class OnnxRuntimeBackend:
-    """A model in ONNX Runtime.
-
-    On a CPU an inference that is alone has all threads, and one that begins beside another its
-    share of them: small layers are shared badly among threads, so that two inferences with a
-    thread each are sooner done than one after the other with two (docs/backends.md).
+    """A model in ONNX Runtime; on a CPU loaded twice where it is worth that (:class:`Company`).
 
     :param model: the checked model file.
     :param cuda: compute on the GPU.
@@ -44,13 +39,13 @@ class OnnxRuntimeBackend:
         if cuda:
             _require_cuda()
         self._model, self._options = model, options
-        self.concurrency = 1 if cuda else _inferences(model, options)
+        self.concurrency = 1 if cuda else inferences_on_cpu(model, options)
         threads = options.cpu_threads
         share = max(1, threads // self.concurrency)
         self._session = self._load(threads)
         # Now, because the first frame that needs it would wait 60 ms for it.
         self._beside = self._session if share == threads else self._load(share)
-        self._running, self._lock = 0, threading.Lock()
+        self._company = Company()
         if cuda and self._session.get_providers()[0] != _CUDA:
             raise BackendError(f'ONNX Runtime {ort.__version__} could not start CUDA (its log '
                                'says which library is missing) and would compute on the CPU')
@@ -62,17 +57,13 @@ class OnnxRuntimeBackend:
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
-        with self._lock:
-            session = self._beside if self._running else self._session
-            self._running += 1
-        try:
-            values = session.run(self._outputs, inputs)
-        except Exception as error:  # ONNX Runtime raises its own, undocumented classes
-            kind = DeviceError if self._cuda else BackendError
-            raise kind(f'ONNX Runtime failed on an image: {error}') from None
-        finally:
-            with self._lock:
-                self._running -= 1
+        with self._company.joined() as alone:
+            session = self._session if alone else self._beside
+            try:
+                values = session.run(self._outputs, inputs)
+            except Exception as error:  # ONNX Runtime raises its own, undocumented classes
+                kind = DeviceError if self._cuda else BackendError
+                raise kind(f'ONNX Runtime failed on an image: {error}') from None
         return dict(zip(self._outputs, values, strict=True))
 
     def _load(self, threads: int) -> ort.InferenceSession:
@@ -84,12 +75,6 @@ class OnnxRuntimeBackend:
         except Exception as error:  # ONNX Runtime raises its own, undocumented classes
             raise BackendError(f'ONNX Runtime {ort.__version__} cannot load {self._model.path}: '
                                f'{error}') from None
-
-
-def _inferences(model: ModelFile, options: BackendOptions) -> int:
-    """How many at the same time: for large layers a second one only delays the first."""
-    worth = 2 if options.cpu_threads > 1 and model.size <= _SMALL_BYTES else 1
-    return options.inferences or worth
 
 
 def _require_cuda() -> None:

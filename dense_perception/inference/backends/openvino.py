@@ -1,4 +1,4 @@
-"""OpenVINO on x86 CPUs: worth its place where the CPU computes in bfloat16."""
+"""OpenVINO on x86 CPUs: worth its place where the CPU is made for bfloat16 or int8."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from dense_perception.inference.backends.base import (
     ANY_BATCH,
     BackendError,
     BackendOptions,
+    Company,
     check_graph,
+    inferences_on_cpu,
     input_shapes,
 )
 from dense_perception.inference.model_file import ModelFile
@@ -23,7 +25,7 @@ _HINTS = {'fp32': 'f32', 'tf32': 'f32', 'bf16': 'bf16'}
 
 
 class OpenVinoBackend:
-    """One compiled model on the CPU.
+    """A model compiled for the CPU, twice where it is worth that (:class:`Company`).
 
     The precision is always said: left to itself, OpenVINO computes in bfloat16 where it can.
 
@@ -46,8 +48,7 @@ class OpenVinoBackend:
         if hint == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
             raise BackendError('this CPU does not compute in bfloat16')
         self.name = 'openvino' if hint == 'f32' else f'openvino {options.precision}'
-        # Each has its share of the threads, also where it is alone: it has to be asked for.
-        self.concurrency = options.inferences or 1
+        self.concurrency = inferences_on_cpu(model, options)
         inputs = input_shapes(model.card)
         try:
             graph = core.read_model(str(model.path))
@@ -58,30 +59,39 @@ class OpenVinoBackend:
                 [_name(port, model.card.outputs) for port in graph.outputs])
             # Left open, the batch axis costs two thirds more time; a batch gains nothing.
             graph.reshape({port: inputs[_name(port, inputs)] for port in graph.inputs})
-            compiled = core.compile_model(graph, 'CPU', {
+            compiled = [core.compile_model(graph, 'CPU', {
                 'INFERENCE_PRECISION_HINT': hint, 'PERFORMANCE_HINT': 'LATENCY',
-                'INFERENCE_NUM_THREADS': options.cpu_threads,
-                'NUM_STREAMS': self.concurrency})
+                'INFERENCE_NUM_THREADS': options.cpu_threads, 'NUM_STREAMS': streams})
+                for streams in sorted({1, self.concurrency})]
         except BackendError:
             raise
         except RuntimeError as error:
             raise BackendError(f'OpenVINO {ov.__version__} cannot load {model.path}: '
                                f'{error}') from None
-        self._requests: SimpleQueue[ov.InferRequest] = SimpleQueue()
-        for _ in range(self.concurrency):
-            self._requests.put(compiled.create_infer_request())
-        self._outputs = [_name(port, model.card.outputs) for port in compiled.outputs]
+        self._alone, self._beside = (_requests(c, self.concurrency)
+                                     for c in (compiled[0], compiled[-1]))
+        self._company = Company()
+        self._outputs = [_name(port, model.card.outputs) for port in compiled[0].outputs]
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
-        request = self._requests.get()  # one that no other inference uses
-        try:
-            results = request.infer(inputs, share_inputs=True)
-        except RuntimeError as error:
-            raise BackendError(f'OpenVINO failed on an image: {error}') from None
-        finally:
-            self._requests.put(request)
+        with self._company.joined() as alone:
+            requests = self._alone if alone else self._beside
+            request = requests.get()  # one that no other inference uses
+            try:
+                results = request.infer(inputs, share_inputs=True)
+            except RuntimeError as error:
+                raise BackendError(f'OpenVINO failed on an image: {error}') from None
+            finally:
+                requests.put(request)
         return {name: results[index] for index, name in enumerate(self._outputs)}
+
+
+def _requests(compiled: ov.CompiledModel, count: int) -> SimpleQueue[ov.InferRequest]:
+    requests: SimpleQueue[ov.InferRequest] = SimpleQueue()
+    for _ in range(count):
+        requests.put(compiled.create_infer_request())
+    return requests
 
 
 def _name(port: Any, known: Collection[str]) -> str:

@@ -35,12 +35,20 @@ UNKNOWN: dict[str, float] = {'image': 0, 'alpha': np.nan, 'depth': np.nan, 'labe
                              'normals': np.nan}
 """What stands where a map has no value."""
 
+
 def make_transform(name: str, **options: Any) -> Transform:
     """A transform by its name in a recipe.
 
-    :raises TransformError: there is no such transform or option; the message says which there are.
+    :raises TransformError: there is no such transform or option, and the message says which there
+        are, or an option is a number that cannot be meant.
     """
-    return _NAMED.make(name, **options)
+    transform = _NAMED.make(name, **options)
+    share, strength = getattr(transform, 'share', 0), getattr(transform, 'strength', 0)
+    if not (isinstance(share, (int, float)) and 0 <= share <= 1):
+        raise TransformError(f'{name}: share is {share}; write the share of the samples, 0 to 1')
+    if np.min(strength) < 0:
+        raise TransformError(f'{name}: strength is {strength}; 0 is the least')
+    return transform
 
 
 @dataclass(frozen=True)
