@@ -44,7 +44,7 @@ PARAMETERS = (
     Declaration('threads', 0, 'CPU threads of the backend; 0 = one per core this process may use.',
                 minimum=0, maximum=1024),
     Declaration('inferences', 0, 'Frames that may be in inference at the same time on a CPU; '
-                '0 = 2 with onnxruntime-cpu and a small model, else 1.', minimum=0,
+                '0 = 2 of a small model, else 1.', minimum=0,
                 maximum=MOST_INFERENCES),
     Declaration('spin_us', 0, 'Microseconds for which threads of onnxruntime-cpu stay awake when '
                 'they have nothing to do within an inference.', minimum=0, maximum=10000),

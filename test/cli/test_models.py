@@ -42,15 +42,16 @@ def test_the_list_as_json_has_exact_figures(capsys: pytest.CaptureFixture[str]):
 
 def test_a_shipped_file_and_its_variant_are_one_object(capsys: pytest.CaptureFixture[str]):
     pytest.importorskip('torch', reason='variants need torch')
-    (small,) = json.loads(output(capsys, 'list', 'xnet_small', '--json'))
-    assert small['task'] == 'depth+segmentation' and small['params'] > 4_000_000
+    small, int8 = json.loads(output(capsys, 'list', 'xnet_small', '--json'))
+    assert small['task'] == int8['task'] == 'depth+segmentation' and small['params'] > 4_000_000
     assert Path(small['model_file']).name == 'xnet_small.onnx'
+    assert Path(int8['model_file']).name == 'xnet_small_int8.onnx'
 
 
 def test_the_plain_list_filters_both_sections(capsys: pytest.CaptureFixture[str]):
     pytest.importorskip('torch', reason='variants need torch')
     everything = output(capsys, 'list')
-    assert everything.count('xnet_small') == 2 and TINY_PAIR in everything
+    assert everything.count('xnet_small') == 3 and TINY_PAIR in everything
     filtered = output(capsys, 'list', 'convnext_tiny_convnext_tiny')
     assert 'xnet_small' not in filtered and TINY_PAIR in filtered
     assert '66,413,953' in filtered and '12.0' in filtered
@@ -91,7 +92,8 @@ def test_a_robot_without_torch_lists_what_it_can_run():
     found = on_a_robot('list')
     assert found.returncode == 0 and 'xnet_small' in found.stdout
     assert 'variants: not listed, torch or timm is not installed' in found.stdout
-    (small,) = json.loads(on_a_robot('list', '--json').stdout)
+    small, int8 = json.loads(on_a_robot('list', '--json').stdout)
+    assert int8['name'] == 'xnet_small_int8'
     assert small['name'] == 'xnet_small' and small['params'] is None
     info = on_a_robot('info', 'xnet_small', '--json')
     assert json.loads(info.stdout)['card']['name'] == 'xnet_small' and info.stderr == ''

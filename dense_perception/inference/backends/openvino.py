@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
@@ -59,17 +60,19 @@ class OpenVinoBackend:
                 [_name(port, model.card.outputs) for port in graph.outputs])
             # Left open, the batch axis costs two thirds more time; a batch gains nothing.
             graph.reshape({port: inputs[_name(port, inputs)] for port in graph.inputs})
-            compiled = [core.compile_model(graph, 'CPU', {
-                'INFERENCE_PRECISION_HINT': hint, 'PERFORMANCE_HINT': 'LATENCY',
-                'INFERENCE_NUM_THREADS': options.cpu_threads, 'NUM_STREAMS': streams})
-                for streams in sorted({1, self.concurrency})]
+            settings = {'INFERENCE_PRECISION_HINT': hint, 'PERFORMANCE_HINT': 'LATENCY',
+                        'INFERENCE_NUM_THREADS': options.cpu_threads}
+            with ThreadPoolExecutor(2) as pool:  # a second each, of one thread
+                compiled = list(pool.map(
+                    lambda streams: core.compile_model(graph, 'CPU', settings | {
+                        'NUM_STREAMS': streams}), sorted({1, self.concurrency})))
         except BackendError:
             raise
         except RuntimeError as error:
             raise BackendError(f'OpenVINO {ov.__version__} cannot load {model.path}: '
                                f'{error}') from None
-        self._alone, self._beside = (_requests(c, self.concurrency)
-                                     for c in (compiled[0], compiled[-1]))
+        self._alone = _requests(compiled[0], 1)
+        self._beside = _requests(compiled[-1], self.concurrency)
         self._company = Company()
         self._outputs = [_name(port, model.card.outputs) for port in compiled[0].outputs]
 
