@@ -25,7 +25,6 @@ from dense_perception.inference.backends import (
     BackendOptions,
     Ladder,
     base,
-    ladder,
     open_backend,
 )
 from dense_perception.inference.backends.base import Company
@@ -254,7 +253,7 @@ def test_auto_takes_openvino_for_bfloat16_with_amx_only(plane_model: Path, tmp_p
                                                         monkeypatch):
     pytest.importorskip('openvino', reason='openvino is not installed')
     assert 'no faster than ONNX Runtime' in Predictor(plane_model).skipped.get('openvino', 'no f')
-    monkeypatch.setattr(ladder, '_CPU_INFO', tmp_path / 'cpuinfo')
+    monkeypatch.setattr(base, 'CPU_INFO', tmp_path / 'cpuinfo')
     for flags in (None, 'flags : avx512f avx512_bf16 amxless\n'):
         if flags is not None:
             (tmp_path / 'cpuinfo').write_text(flags)
@@ -272,7 +271,7 @@ def test_auto_takes_openvino_for_int8_with_vnni_only(plane_model: Path, tmp_path
                                                      monkeypatch):
     pytest.importorskip('openvino', reason='openvino is not installed')
     cpu = tmp_path / 'cpuinfo'
-    monkeypatch.setattr(ladder, '_CPU_INFO', cpu)
+    monkeypatch.setattr(base, 'CPU_INFO', cpu)
     int8 = replace(ModelFile.open(plane_model), quantised=True)
     for flags, name in ((None, 'onnxruntime-cpu'), ('flags : avx2 fma', 'onnxruntime-cpu'),
                         ('flags : avx2 avx_vnni', 'openvino'),
@@ -284,7 +283,9 @@ def test_auto_takes_openvino_for_int8_with_vnni_only(plane_model: Path, tmp_path
         assert found.name == name
         slow = 'plane.onnx is an int8 file, for which ONNX Runtime needs nearly twice the time'
         if name != 'openvino':
-            assert 'its int8 needs a CPU with VNNI' in found.skipped['openvino']
+            assert 'without it OpenVINO adds the products of int8' in found.skipped['openvino']
+            with pytest.raises(BackendError, match='this CPU lacks VNNI'):
+                open_backend('openvino', int8, BackendOptions())
             assert said[-1].startswith(slow) or platform.machine() != 'x86_64'
         else:
             assert not any(sentence.startswith(slow) for sentence in said)

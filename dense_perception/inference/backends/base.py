@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,8 @@ from dense_perception.inference.model_file import ModelFile
 
 PRECISIONS = ('fp32', 'tf32', 'bf16', 'fp16')
 """The least precise arithmetic that a backend may use; int8 is a property of the model file."""
+
+CPU_INFO = Path('/proc/cpuinfo')
 
 _SMALL_BYTES = 32 * 2 ** 20  # of a model file
 
@@ -105,6 +108,14 @@ class BackendOptions:
     def cpu_threads(self) -> int:
         """The number of CPU threads, 0 resolved."""
         return self.threads or len(os.sched_getaffinity(0))
+
+
+def cpu_has(*flags: str) -> bool:
+    """Whether this CPU has one of these instructions, as far as Linux says."""
+    try:
+        return not set(flags).isdisjoint(CPU_INFO.read_text(encoding='utf-8').split())
+    except OSError:
+        return False
 
 
 def inferences_on_cpu(model: ModelFile, options: BackendOptions) -> int:

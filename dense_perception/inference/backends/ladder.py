@@ -6,7 +6,6 @@ import logging
 import platform
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from dense_perception.inference.backends.base import (
     BackendOptions,
     DeviceError,
     EngineMissing,
+    cpu_has,
 )
 from dense_perception.inference.model_file import ModelFile
 
@@ -24,7 +24,6 @@ BACKENDS = ('tensorrt', 'tensorrt_rtx', 'onnxruntime-cuda', 'openvino', 'onnxrun
 """In the order in which ``auto`` tries them."""
 
 _CPU_RUNGS = ('openvino', 'onnxruntime-cpu')
-_CPU_INFO = Path('/proc/cpuinfo')
 
 Say = Callable[[str], None]
 
@@ -246,20 +245,10 @@ def _in_parts(backend: Backend, inputs: dict[str, np.ndarray]) -> dict[str, np.n
 def _worth_openvino(model: ModelFile, options: BackendOptions) -> None:
     """:raises BackendError: ONNX Runtime is as fast (measured, docs/backends.md)."""
     if model.quantised:
-        if not _cpu_has('avx512_vnni', 'avx_vnni'):
-            raise BackendError('its int8 needs a CPU with VNNI to be worth its start-up, which '
-                               'this one lacks; backend "openvino" takes it all the same')
-    elif options.precision != 'bf16':
+        return
+    if options.precision != 'bf16':
         raise BackendError('in fp32 it is no faster than ONNX Runtime; precision bf16 or an int8 '
                            'model file makes it worth its start-up')
-    elif not _cpu_has('amx_bf16'):
+    if not cpu_has('amx_bf16'):
         raise BackendError('its bf16 is faster than ONNX Runtime only on CPUs with AMX, which '
                            'this one lacks; backend "openvino" takes it all the same')
-
-
-def _cpu_has(*flags: str) -> bool:
-    """Whether this CPU has one of these instructions, as far as Linux says."""
-    try:
-        return not set(flags).isdisjoint(_CPU_INFO.read_text(encoding='utf-8').split())
-    except OSError:
-        return False

@@ -17,11 +17,13 @@ from dense_perception.inference.backends.base import (
     BackendOptions,
     Company,
     check_graph,
+    cpu_has,
     inferences_on_cpu,
     input_shapes,
 )
 from dense_perception.inference.model_file import ModelFile
 
+_VNNI = ('avx512_vnni', 'avx_vnni')
 _HINTS = {'fp32': 'f32', 'tf32': 'f32', 'bf16': 'bf16'}
 
 
@@ -30,8 +32,8 @@ class OpenVinoBackend:
 
     The precision is always said: left to itself, OpenVINO computes in bfloat16 where it can.
 
-    :raises BackendError: this is no x86 CPU, it cannot compute in the precision asked for, or
-        OpenVINO cannot compile the model.
+    :raises BackendError: this is no x86 CPU, it cannot compute in the precision asked for, an
+        int8 file would overflow on it, or OpenVINO cannot compile the model.
     """
 
     max_batch = 1
@@ -45,6 +47,10 @@ class OpenVinoBackend:
         if platform.machine() not in ('x86_64', 'AMD64'):
             raise BackendError('OpenVINO is of use on x86 only; this is '
                                f'{platform.machine()}')
+        if model.quantised and not cpu_has(*_VNNI):
+            raise BackendError('this CPU lacks VNNI, and without it OpenVINO adds the products of '
+                               'int8 in 16 bits, which overflow: what it predicted would be '
+                               'wrong; take the float32 model')
         core = ov.Core()
         if hint == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
             raise BackendError('this CPU does not compute in bfloat16')
