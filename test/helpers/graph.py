@@ -163,6 +163,7 @@ class Graph:
             self._executor.spin_once(timeout_sec=left)
 
     def close(self) -> None:
+        """End the processes and leave the domain, which another test may have next."""
         for process in self.processes:
             process.stop()
         self._executor.shutdown()
@@ -170,11 +171,12 @@ class Graph:
             executable.close()
             for node in executable.nodes:
                 node.destroy_node()
-        if self._hosted:
-            # rclpy keeps a lifecycle node on the graph until the last that refers to it is gone;
-            # an executor remembers whose callback it ran last.
-            self._hosted.clear()
-            del self._executor, executable, node
-            gc.collect()
         self.node.destroy_node()
         self._context.try_shutdown()
+        # rclpy keeps a node on the graph until the last that refers to it is gone: a lifecycle
+        # node's own parts, an action client, the executor, which remembers whose callback it ran
+        # last.
+        self._hosted.clear()
+        del self._executor, self.node
+        executable = node = None
+        gc.collect()
