@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime as ort
@@ -134,7 +135,7 @@ def test_a_small_model_is_worth_two_inferences_at_the_same_time(
 
 def test_all_threads_are_for_an_inference_that_begins_alone_and_after_a_rest(monkeypatch):
     now = 100.0
-    monkeypatch.setattr(base.time, 'monotonic', lambda: now)
+    monkeypatch.setattr(base, 'time', SimpleNamespace(monotonic=lambda: now))
     company = Company()
     with company.joined() as first:
         now += 20

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from helpers.camera import Camera
+from helpers.camera import Camera, time_of
 from helpers.graph import Graph, NodeProcess
 from helpers.plane_model import write_plane_model
 from helpers.services import call
@@ -112,8 +112,7 @@ def test_cameras_of_one_batch_keep_their_mounts_headers_and_counts(graph: Graph,
     graph.spin_until(lambda: all(len(found) > 4 for found in depths.values())
                      and all(statuses.values()), 'depth and status', publish)
     for name, camera in both.items():
-        sent = {(h.stamp.sec, h.stamp.nanosec) for h in camera.headers}
-        assert {(d.header.stamp.sec, d.header.stamp.nanosec) for d in depths[name]} <= sent
+        assert {time_of(d.header) for d in depths[name]} <= {time_of(h) for h in camera.headers}
         last = statuses[name][-1]
         waiting = last.frames_in - last.frames_out - last.dropped
         assert last.refused == 0 and 0 <= waiting <= 2

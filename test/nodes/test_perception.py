@@ -44,8 +44,7 @@ def outputs(request: pytest.FixtureRequest, plane_model: Path,
         found = {topic: next(m for m in received[topic] if time_of(m.header) == stamp)
                  for topic in METRIC}
         found['relative'] = received['depth/relative']
-        found['sent'] = next(h for h in camera.headers
-                             if (h.stamp.sec, h.stamp.nanosec) == stamp)
+        found['sent'] = next(h for h in camera.headers if time_of(h) == stamp)
         found['size'] = (80, 64) if request.param == 'model' else (320, 240)
         found['latched'] = graph.collect(
             SegmentationClasses, 'segmentation/classes',

@@ -127,7 +127,7 @@ def test_no_source_is_said_and_none_is_silent(graph: Graph, tmp_path: Path):
 
 def test_scale_source_none_publishes_relative_depth_only(graph: Graph, tmp_path: Path):
     scene = CodeScene(graph, tmp_path, 'affine', scale__source='none', mount__height=0.8,
-                  mount__pitch=0.35)
+                      mount__pitch=0.35)
     scene.graph.spin_until(lambda: len(scene.relatives) > 3, 'relative depth', scene.publish)
     assert not graph.node.get_publishers_info_by_topic('/depth/image_rect')
     assert 'WARN' not in scene.process.log
