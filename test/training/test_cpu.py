@@ -69,12 +69,12 @@ print(before, kept())
     assert after > 120 << 20
 
 
-def test_bfloat16_only_where_the_processor_has_it(monkeypatch, capsys):
-    monkeypatch.setattr(cpu, 'has_bfloat16', lambda: False)
+def test_bfloat16_only_where_the_processor_is_faster_in_it(monkeypatch, capsys):
+    monkeypatch.setattr(cpu, 'has_fast_bfloat16', lambda: False)
     assert cpu.precision_for('bf16-mixed') == '32-true'
-    assert 'no bfloat16' in capsys.readouterr().out
+    assert 'no AMX' in capsys.readouterr().out
     assert cpu.precision_for('16-mixed') == '16-mixed'
-    monkeypatch.setattr(cpu, 'has_bfloat16', lambda: True)
+    monkeypatch.setattr(cpu, 'has_fast_bfloat16', lambda: True)
     assert cpu.precision_for('bf16-mixed') == 'bf16-mixed'
     assert not capsys.readouterr().out
 

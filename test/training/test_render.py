@@ -14,6 +14,7 @@ pytest.importorskip('mujoco', reason='the procedural world needs mujoco')
 
 from dense_perception_training import render
 
+from dense_perception.world.cameras import Cameras
 from dense_perception.world.renderer import Renderer, RenderError
 
 
@@ -33,6 +34,27 @@ def test_a_kind_has_its_own_shards_and_is_rendered_once(tmp_path, screen):
     made = [np.load(job.folder / 'images.npy') for job in (any_kind, dining)]
     assert made[0].shape == made[1].shape == (2, 48, 64, 3) and (made[0] != made[1]).any()
     assert json.loads((dining.folder / 'provenance.json').read_text())['kind'] == 'dining'
+
+
+def test_other_cameras_have_their_own_shards_that_tell_which(tmp_path, screen):
+    usual, other = (render.Job(str(tmp_path), 'train', 2, 1, 2, 64, 48, 'room', cameras=cameras)
+                    for cameras in (Cameras(), Cameras((20.0, 30.5), beside=True)))
+    assert [render.render_shard(job) for job in (usual, other)] == [2, 2]
+    assert other.folder.name == 'train_beside_lens_20_30.5_room_000002'
+    assert usual.folder.name == 'train_room_000002'
+    provenance = json.loads((other.folder / 'provenance.json').read_text())
+    assert provenance['cameras'] == {'lens': [20.0, 30.5], 'beside': True}
+    fx = np.load(other.folder / 'cameras.npy')[:, 0]
+    assert (fx > 32 / np.tan(np.radians(31) / 2)).all()
+
+
+def test_fields_of_view_that_are_no_range_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['dense-perception-world', '--out', str(tmp_path / 'out'),
+                                      '--lens', '60', '30'])
+    with pytest.raises(SystemExit):
+        render.main()
+    assert 'fields of view from 60 to 30 degrees' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_kind_that_does_not_exist_is_refused(tmp_path, monkeypatch, capsys):

@@ -11,10 +11,11 @@ import pytest
 mujoco = pytest.importorskip('mujoco', reason='the procedural world needs mujoco')
 
 from dense_perception.geometry.camera import Intrinsics  # noqa: E402
+from dense_perception.world.cameras import Cameras  # noqa: E402
 from dense_perception.world.classes import CLASSES, GROUND, PERSON, SKY  # noqa: E402
 from dense_perception.world.drive import Leg, drive  # noqa: E402
 from dense_perception.world.renderer import Renderer, RenderError, View  # noqa: E402
-from dense_perception.world.sampler import random_view, sample_frames  # noqa: E402
+from dense_perception.world.sampler import sample_frames  # noqa: E402
 from dense_perception.world.scene import KINDS, make_scene  # noqa: E402
 from dense_perception.world.textures import KINDS as TEXTURES  # noqa: E402
 from dense_perception.world.textures import SIZE, make_texture, pick_texture  # noqa: E402
@@ -201,13 +202,46 @@ def test_most_cameras_over_worktops_are_near_and_look_down():
         x0, y0, x1, y1 = scene.free
         assert scene.targets and all(0.65 <= z <= 1 for _, _, z in scene.targets)
         for number in range(60):
-            view = random_view(scene, np.random.default_rng([seed, number]))
+            view = Cameras().view(scene, np.random.default_rng([seed, number]))
             assert x0 < view.x < x1 and y0 < view.y < y1
             near += any(math.hypot(view.x - x, view.y - y) < 1.4 and 0.3 < view.height - z < 1.15
                         and abs(view.pitch - math.atan2(
                             view.height - z, math.hypot(view.x - x, view.y - y))) < 0.4
                         for x, y, z in scene.targets)
     assert 0.75 < near / 360 < 0.9
+
+
+@pytest.mark.parametrize('kind', ['dining', 'street'])
+def test_cameras_beside_something_look_past_it_into_the_open(kind):
+    beside = turned = ahead = usual = 0
+    for seed in range(4):
+        scene = make_scene([seed, 0], 'train', kind)
+        for number in range(40):
+            for cameras in (Cameras(beside=True), Cameras()):
+                view = cameras.view(scene, np.random.default_rng([seed, number]))
+                away, bearing = min(
+                    (math.hypot(x - view.x, y - view.y) - r,
+                     abs(math.remainder(math.atan2(y - view.y, x - view.x) - view.yaw, math.tau)))
+                    for x, y, r in scene.obstacles)
+                if not cameras.beside:
+                    usual += away < 1.1
+                    continue
+                beside += 0.2 <= away <= 1.1
+                turned += bearing > 0.3
+                ahead += scene.clearance(view.x + 2 * math.cos(view.yaw),
+                                         view.y + 2 * math.sin(view.yaw)) > -0.5
+    assert beside == 160 > usual
+    assert turned > 140 and ahead > 100
+
+
+def test_fields_of_view_are_as_asked():
+    rng = np.random.default_rng(0)
+    for lens in ((45, 100), (20, 30)):
+        across = [math.degrees(2 * math.atan(k.width / 2 / k.fx)) for k in (
+            Cameras(lens).intrinsics(160, 128, rng) for _ in range(200))]
+        assert lens[0] <= min(across) < lens[0] + 2 and lens[1] - 2 < max(across) <= lens[1]
+    with pytest.raises(ValueError, match='from 60 to 30 degrees'):
+        Cameras((60, 30))
 
 
 def test_unknown_kind_lists_the_choices():

@@ -75,7 +75,7 @@ class Trainer:
         if fabric.device.type == 'cpu':
             cpu.keep_freed_memory()
             cpu.prepare_model(raw)
-            if not cpu.has_bfloat16():
+            if not cpu.has_fast_bfloat16():
                 cpu.orthogonalise_in_float32()
         self.ema = averaged_model(raw, recipe.ema_decay) if recipe.ema_decay else None
         if self.ema is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dense_perception import __version__
+from dense_perception.world.cameras import USUAL, Cameras
 from dense_perception.world.catalogue import Catalogue
 from dense_perception.world.photographs import Photographs
 from dense_perception.world.scene import KINDS
@@ -32,13 +33,14 @@ class Job:
     kind: str | None = None
     catalogue: str | None = None
     photographs: str | None = None
+    cameras: Cameras = USUAL
 
     @property
     def folder(self) -> Path:
         """Where the shard lands."""
         name = '_'.join(filter(None, (self.split, 'catalogue' if self.catalogue else None,
                                       'photographs' if self.photographs else None,
-                                      self.kind, f'{self.first_scene:06d}')))
+                                      self.cameras.name, self.kind, f'{self.first_scene:06d}')))
         return Path(self.out) / name
 
 
@@ -60,7 +62,7 @@ def render_shard(job: Job) -> int:
     def frames() -> Iterator[WorldFrame]:
         for scene in range(job.first_scene, job.first_scene + job.scenes):
             yield from sample_frames(scene, job.split, job.views, renderer, job.width, job.height,
-                                     job.kind, catalogue, photographs)
+                                     job.kind, catalogue, photographs, job.cameras)
 
     try:
         return write_shard(job.folder, frames(), meta)
@@ -81,6 +83,11 @@ def main() -> None:
                         '(*.sh3f), whose pieces stand in for objects like them')
     parser.add_argument('--photographs', metavar='FOLDER', help='archives of MiniWorld and '
                         'robosuite (*.whl), whose photographs of materials stand in for textures')
+    parser.add_argument('--lens', nargs=2, type=float, metavar=('FROM', 'TO'),
+                        default=USUAL.lens,
+                        help='horizontal fields of view, degrees (default: %(default)s)')
+    parser.add_argument('--beside', action='store_true', help='cameras that stand next to an '
+                        'object and look past it')
     parser.add_argument('--scenes', type=int, default=2000, help='number of scenes')
     parser.add_argument('--first-scene', type=int, default=0)
     parser.add_argument('--views', type=int, default=6, help='frames of each scene')
@@ -93,6 +100,7 @@ def main() -> None:
         parser.error('--photographs are for training frames: leave them out of --split held_out, '
                      'whose textures must not be seen in training')
     try:
+        cameras = Cameras(tuple(args.lens), args.beside)
         if args.catalogue:
             Catalogue(args.catalogue)
         if args.photographs:
@@ -103,7 +111,7 @@ def main() -> None:
     os.environ.setdefault('LP_NUM_THREADS', '0')
     jobs = [Job(args.out, args.split, first,
                 min(args.scenes_per_shard, args.first_scene + args.scenes - first), args.views,
-                args.width, args.height, args.kind, args.catalogue, args.photographs)
+                args.width, args.height, args.kind, args.catalogue, args.photographs, cameras)
             for first in range(args.first_scene, args.first_scene + args.scenes,
                                args.scenes_per_shard)]
     with multiprocessing.get_context('spawn').Pool(args.workers, maxtasksperchild=4) as pool, \
