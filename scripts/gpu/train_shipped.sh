@@ -9,8 +9,8 @@
 #   RECIPE       name or file (xnet_small_gpu)
 #   START        weights or a model file to go on from, such as xnet_small; nothing = from scratch
 #   MINUTES      that training is to take here, instead of the recipe's steps
-#   SCENES       of the mixture; a sixth as many dining rooms, a twelfth as many tables and
-#                worktops come to it
+#   SCENES       of the mixture; a sixth as many dining rooms and scenes seen from beside things, a
+#                twelfth as many tables, worktops and scenes through longer lenses come to it
 #   CATALOGUE    folder of furniture libraries (*.sh3f), for half as many scenes again and a third
 #                of the samples
 #   PHOTOGRAPHS  folder of wheels with photographs of materials, for those same scenes
@@ -45,6 +45,10 @@ frames() {  # FOLDER SCENES FIRST_SCENE [OPTION...]: the mixture, and more of wh
         render --out "$folder" --split train --views 6 --first-scene $((first + scenes)) \
             --kind "${kind%:*}" --scenes $((scenes / share)) "$@"
     done
+    render --out "$folder" --split train --views 6 --beside --first-scene $((first + scenes)) \
+        --scenes $((scenes / 6)) "$@"
+    render --out "$folder" --split train --views 6 --lens 28 55 \
+        --first-scene $((first + 2 * scenes)) --scenes $((scenes / 12)) "$@"
 }
 
 echo "== frames: $SCENES scenes and more of some kinds to train on, $HELD_OUT held out"
@@ -53,7 +57,7 @@ sources="{dataset: world, root: $RUN/world/train, rate: 0.65}"
 # What others made, where it is given.
 theirs=(${CATALOGUE:+--catalogue "$CATALOGUE"} ${PHOTOGRAPHS:+--photographs "$PHOTOGRAPHS"})
 if [ ${#theirs[@]} -gt 0 ]; then
-    frames "$RUN/world/theirs" $((SCENES / 2)) $((2 * SCENES)) "${theirs[@]}"
+    frames "$RUN/world/theirs" $((SCENES / 2)) $((4 * SCENES)) "${theirs[@]}"
     sources+=", {dataset: world, root: $RUN/world/theirs, rate: 0.35}"
 fi
 render --out "$RUN/world/held_out" --split held_out --scenes "$HELD_OUT" --views 5
