@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from dense_perception_training.losses.base import (
     LossError,
@@ -20,7 +18,6 @@ KINDS = ('l1', 'l2', 'charbonnier')
 SPACES = ('depth', 'log', 'disparity')
 ALIGNMENTS = ('spread', 'least_squares')
 _EPS = 1e-6
-_STEEPEST = 4.0
 
 
 def depth_pair(outputs: Tensors, batch: Tensors, near: float, far: float,
@@ -245,11 +242,9 @@ class HeightNormalisedLog:
 
     Where the mount is known (``known`` = 1) the error itself counts. Where it is not, scale cannot
     be known: the error is taken after removing its median, with a share ``anchor`` of the raw
-    error, so that the scale stays that of a typical camera. ``relative``: share of the relative
-    error ``|z / z* - 1|`` in place of the logarithm's; where the network is in doubt between near
-    and far, it then answers nearer. ``gradient``: weight of the multi-scale gradient of the
-    logarithm's error. The batch needs ``true_height`` (metres, of the truth), ``camera_height``
-    (as the network was told) and ``known``.
+    error, so that the scale stays that of a typical camera. ``gradient``: weight of the
+    multi-scale gradient of the same error. The batch needs ``true_height`` (metres, of the truth),
+    ``camera_height`` (as the network was told) and ``known``.
     """
 
     gradient: float = 0.3
@@ -257,7 +252,6 @@ class HeightNormalisedLog:
     scales: int = 4
     near: float = 0.05
     far: float = 80.0
-    relative: float = 0.0
 
     def __call__(self, outputs: Tensors, batch: Tensors) -> torch.Tensor:
         """See the class."""
@@ -269,20 +263,11 @@ class HeightNormalisedLog:
         error = torch.where(valid, predicted - target, 0.0)
         count = valid.sum(dim=(1, 2)).clamp(min=1)
         offset = _masked_median(error.detach(), valid).view(-1, 1, 1)
-        raw = self._size(error).sum(dim=(1, 2)) / count
-        aligned = self._size(torch.where(valid, error - offset, 0.0)).sum(dim=(1, 2)) / count
-        unscaled = (1 - self.anchor) * aligned + self.anchor * raw
-        loss = torch.where(known > 0, raw, unscaled).mean()
+        raw = error.abs().sum(dim=(1, 2)) / count
+        aligned = torch.where(valid, error - offset, 0.0).abs().sum(dim=(1, 2)) / count
+        relative = (1 - self.anchor) * aligned + self.anchor * raw
+        loss = torch.where(known > 0, raw, relative).mean()
         return loss + self.gradient * multi_scale_gradient(error, valid, self.scales) / self.scales
-
-    def _size(self, error: torch.Tensor) -> torch.Tensor:
-        """How much each error of the logarithm counts."""
-        if not self.relative:
-            return error.abs()
-        # Beyond a factor of _STEEPEST it grows no steeper, or a few pixels would be all there is.
-        bound = math.log(_STEEPEST)
-        of_depth = torch.expm1(error.clamp(max=bound)).abs() + _STEEPEST * F.relu(error - bound)
-        return torch.lerp(error.abs(), of_depth, self.relative)
 
 
 def multi_scale_gradient(error: torch.Tensor, valid: torch.Tensor, scales: int) -> torch.Tensor:
