@@ -23,6 +23,7 @@ from dense_perception.ros.parameters import Declaration, Parameters
 from dense_perception.ros.publishing import OutputPublisher
 from dense_perception.sources.base import Frame, Source, SourceError, resized
 from dense_perception.sources.opening import KINDS, open_source
+from dense_perception.sources.remembered import Remembered
 from dense_perception_msgs.msg import CameraMount
 
 PARAMETERS = (
@@ -30,6 +31,9 @@ PARAMETERS = (
     Declaration('rate', 0.0, "Frames per second; 0 = the source's own (pictures: 10).",
                 minimum=0.0, maximum=1000.0),
     Declaration('loop', True, 'Start again at the end of the source.'),
+    Declaration('memory_mb', 0, 'Megabytes for decoded frames, so that a loop decodes them once; '
+                '0 = none. What does not fit is decoded in every round.', minimum=0,
+                maximum=65536),
     Declaration('frame_id', 'camera_optical_frame', 'Optical frame of the images.'),
     Declaration('horizontal_fov', 60.0, 'Horizontal field of view in degrees, assumed where the '
                 'source has no calibration.', minimum=1.0, maximum=175.0),
@@ -77,11 +81,12 @@ class ImageSourceNode:
         if (p['width'] == 0) != (p['height'] == 0):
             raise FatalError('parameters width and height must both be given, or both be 0')
         try:
-            return open_source(p['source'], horizontal_fov=p['horizontal_fov'], width=p['width'],
-                               height=p['height'], rate=p['rate'],
-                               warn=partial(logger_of(self.node), Level.WARN))
+            source = open_source(p['source'], horizontal_fov=p['horizontal_fov'],
+                                 width=p['width'], height=p['height'], rate=p['rate'],
+                                 warn=partial(logger_of(self.node), Level.WARN))
         except SourceError as error:
             raise FatalError(str(error)) from None
+        return Remembered(source, p['memory_mb']) if p['loop'] and p['memory_mb'] else source
 
     def _work(self) -> None:
         try:

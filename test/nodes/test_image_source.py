@@ -45,12 +45,13 @@ def test_bag_is_played_once_with_everything_it_has(graph: Graph, tmp_path: Path)
     assert mounts[0].height == MOUNT.height
 
 
-def test_pictures_loop_resized_at_the_wanted_rate(graph: Graph, tmp_path: Path):
+@pytest.mark.parametrize('memory_mb', [0, 8])
+def test_pictures_loop_resized_at_the_wanted_rate(graph: Graph, tmp_path: Path, memory_mb: int):
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((48, 64, 3), np.uint8))
     images = graph.collect(Image, 'image')
     infos = graph.collect(CameraInfo, 'camera_info')
     graph.start('image_source', source=tmp_path, rate=50.0, width=32, height=24,
-                horizontal_fov=90.0)
+                horizontal_fov=90.0, memory_mb=memory_mb)
     graph.spin_until(lambda: len(images) > 10 and infos, 'a loop over one picture')
     assert (images[0].width, images[0].height) == (32, 24) == (infos[0].width, infos[0].height)
     assert infos[0].k[0] == pytest.approx(16)
