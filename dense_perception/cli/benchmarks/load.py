@@ -74,8 +74,8 @@ def draw(path: Path, result: dict[str, Any]) -> None:
                                ('age', 'age p95', 's-'), ('bound', 'period + inference', 'k:')):
         times.plot(loads, [row[name] for row in rows(result)], style, label=label, markersize=3)
     times.set_ylabel('ms')
-    times.set_ylim(bottom=0)
-    times.legend(fontsize=8)
+    times.set_ylim(0, 1.45 * times.get_ylim()[1])  # room for the legend
+    times.legend(fontsize=8, loc='upper left')
     drops.plot(loads, [load['dropped'] / load['frames_in'] for load in result['loads']], 'o-')
     drops.set_ylabel('share of images dropped')
     drops.set_ylim(0, 1)
