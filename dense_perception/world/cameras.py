@@ -44,7 +44,7 @@ class Cameras:
 
     def view(self, scene: Scene, rng: np.random.Generator) -> View:
         """Where one of them is."""
-        return view_beside(scene, rng) if self.beside else random_view(scene, rng)
+        return _view_beside(scene, rng) if self.beside else _view_around(scene, rng)
 
     def intrinsics(self, width: int, height: int, rng: np.random.Generator) -> Intrinsics:
         """One of 5:4 to 16:9, squeezed into width x height pixels."""
@@ -59,7 +59,7 @@ class Cameras:
 USUAL = Cameras()
 
 
-def random_view(scene: Scene, rng: np.random.Generator) -> View:
+def _view_around(scene: Scene, rng: np.random.Generator) -> View:
     """A camera in free space, mostly turned towards something to see.
 
     Two thirds (fewer at tables and in dining rooms) are robots' cameras: 0.15-2 m high, looking
@@ -87,11 +87,11 @@ def random_view(scene: Scene, rng: np.random.Generator) -> View:
     return View(x, y, z, yaw, pitch, roll, ground)
 
 
-def view_beside(scene: Scene, rng: np.random.Generator) -> View:
+def _view_beside(scene: Scene, rng: np.random.Generator) -> View:
     """A camera 0.3-1.1 m from an object, turned away from it by 20-49 degrees, to the freer side.
 
     What passes a robot closely is seen like that, and what stands at the edges of a room where
-    somebody holds a camera; the cameras of :func:`random_view` aim at things from afar. Where
+    somebody holds a camera; the cameras of :func:`_view_around` aim at things from afar. Where
     nothing stands, or nowhere next to it, those are the answer.
     """
     held = rng.random() < _HELD.get(scene.kind, 0.33)
@@ -108,7 +108,7 @@ def view_beside(scene: Scene, rng: np.random.Generator) -> View:
         pitch = math.radians(np.clip(rng.normal(12, 9), -10, 40))
         roll = math.radians(rng.normal(0, 4.0 if held else 1.5))
         return View(x, y, z, yaw, pitch, roll, scene.ground(x, y))
-    return random_view(scene, rng)
+    return _view_around(scene, rng)
 
 
 def _view_from_above(scene: Scene, rng: np.random.Generator) -> View:

@@ -16,10 +16,12 @@ from helpers.graph import Graph
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from dense_perception.cli.doctoring import watcher as watching
 from dense_perception.cli.doctoring.camera_checks import CameraTopics, check_image
 from dense_perception.cli.doctoring.findings import Level
-from dense_perception.cli.doctoring.watcher import Heard, Watcher
+from dense_perception.cli.doctoring.watcher import Heard, Perception, Watcher
 from dense_perception.ros import dds
+from dense_perception_msgs.msg import InferenceStatus
 
 Found = dict[str, list[tuple[str, str, str]]]
 
@@ -108,6 +110,40 @@ def test_an_image_of_another_type(graph: Graph, monkeypatch: pytest.MonkeyPatch)
         found = check_image(watcher, camera)
     assert [f.level for f in found] == [Level.FAIL]
     assert 'CompressedImage, not sensor_msgs/msg/Image' in found[0].sentence
+
+
+@pytest.mark.parametrize('unknown', [1, 99])
+def test_a_node_whose_topics_are_known_before_its_name(
+        graph: Graph, monkeypatch: pytest.MonkeyPatch, unknown: int) -> None:
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(graph.domain))
+    monkeypatch.setattr(watching, '_NAMES_S', 0.4)
+    graph.node.create_publisher(InferenceStatus, '/perception/status', 1)
+    with Watcher('') as watcher:
+        asked, really = [], watcher.node.get_publishers_info_by_topic
+
+        def not_yet(topic: str) -> list[Any]:
+            asked.append(topic)
+            found = really(topic)
+            if topic == '/perception/status' and asked.count(topic) <= unknown:
+                for info in found:
+                    info.node_namespace, info.node_name = (
+                        '_NODE_NAMESPACE_UNKNOWN_', '_NODE_NAME_UNKNOWN_')
+            return found
+
+        monkeypatch.setattr(watcher.node, 'get_publishers_info_by_topic', not_yet)
+        nodes = watcher.perception_nodes()
+        assert [node.path for node in nodes] == (['/test'] if unknown == 1 else [])
+        for node in nodes:
+            watcher.look_into(node)
+
+
+def test_a_node_that_has_ended_is_not_looked_into(graph: Graph,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(graph.domain))
+    with Watcher('') as watcher:
+        gone = Perception('gone', '/', Heard('/gone/status'))
+        watcher.look_into(gone)
+    assert not gone.images and not gone.parameters
 
 
 def test_without_ros_the_model_is_still_looked_at(capsys: pytest.CaptureFixture[str],

@@ -12,6 +12,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import NodeNameNonExistentError
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -24,6 +25,8 @@ from dense_perception_msgs.msg import CameraMount, InferenceStatus
 NODE = 'dense_perception_doctor'
 _STATUS_TYPE = 'dense_perception_msgs/msg/InferenceStatus'
 _DISCOVERY_S = 1.5
+_UNKNOWN = '_NODE_NAMESPACE_UNKNOWN_'  # of a node whose topics are known before its name
+_NAMES_S = 3.0
 _ASKED = ('model', 'backend', 'use_sim_time', 'image_geometry', 'rectify', 'mount.source',
           'mount.height', 'mount.ground_frame')
 
@@ -108,19 +111,27 @@ class Watcher:
 
     def perception_nodes(self) -> list[Perception]:
         """The perception nodes, each listened to from now on so that they listen to a camera."""
-        found = []
-        for topic, types in self.node.get_topic_names_and_types():
-            if _STATUS_TYPE not in types or not topic.startswith(self._namespace):
-                continue
-            for info in self.node.get_publishers_info_by_topic(topic):
-                status = self.hear(InferenceStatus, topic)
-                found.append(Perception(info.node_name, info.node_namespace, status))
-        return found
+        end = time.monotonic() + _NAMES_S
+        while (found := self._status_publishers()) and time.monotonic() < end and any(
+                space == _UNKNOWN for _, _, space in found):
+            self.spin(0.1)
+        return [Perception(name, space, self.hear(InferenceStatus, topic))
+                for topic, name, space in found if space != _UNKNOWN]
+
+    def _status_publishers(self) -> list[tuple[str, str, str]]:
+        """Topic, node name and namespace of whoever publishes the status of a perception node."""
+        return [(topic, info.node_name, info.node_namespace)
+                for topic, types in self.node.get_topic_names_and_types()
+                if _STATUS_TYPE in types and topic.startswith(self._namespace)
+                for info in self.node.get_publishers_info_by_topic(topic)]
 
     def look_into(self, node: Perception) -> None:
         """Find out which camera a node listens to, and its parameters."""
-        for topic, types in self.node.get_subscriber_names_and_types_by_node(
-                node.name, node.namespace):
+        try:
+            listened = self.node.get_subscriber_names_and_types_by_node(node.name, node.namespace)
+        except NodeNameNonExistentError:
+            return  # it has ended meanwhile
+        for topic, types in listened:
             for kind in (Image, CompressedImage):
                 if f'sensor_msgs/msg/{kind.__name__}' in types:
                     node.images.append((topic, kind))
