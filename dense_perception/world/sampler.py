@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from dense_perception.world.camera_model import Camera
-from dense_perception.world.cameras import USUAL, Cameras
 from dense_perception.world.catalogue import Catalogue
 from dense_perception.world.photographs import Photographs
 from dense_perception.world.renderer import Renderer, WorldFrame
 from dense_perception.world.scene import make_scene
+from dense_perception.world.viewpoints import USUAL, Cameras
 
 _SPLIT_ID = {'train': 0, 'held_out': 1}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 from dense_perception_training import cpu
 from torch import nn
 
+from dense_perception.inference.backends import base
 from dense_perception.models import create_model
 
 
@@ -77,6 +79,15 @@ def test_bfloat16_only_where_the_processor_is_faster_in_it(monkeypatch, capsys):
     monkeypatch.setattr(cpu, 'has_fast_bfloat16', lambda: True)
     assert cpu.precision_for('bf16-mixed') == 'bf16-mixed'
     assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('flags', 'fast'), [
+    ('flags : avx2 fma', False), ('flags : avx512f avx512_bf16', False),
+    ('flags : avx512f avx512_bf16 amx_bf16 amx_tile', True)])
+def test_bfloat16_is_fast_with_amx_only(monkeypatch, tmp_path, flags, fast):
+    (tmp_path / 'cpuinfo').write_text(flags)
+    monkeypatch.setattr(base, 'CPU_INFO', tmp_path / 'cpuinfo')
+    assert cpu.has_fast_bfloat16() is fast
 
 
 def test_muon_in_float32(monkeypatch):

@@ -14,8 +14,8 @@ pytest.importorskip('mujoco', reason='the procedural world needs mujoco')
 
 from dense_perception_training import render
 
-from dense_perception.world.cameras import Cameras
 from dense_perception.world.renderer import Renderer, RenderError
+from dense_perception.world.viewpoints import Cameras
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 mujoco = pytest.importorskip('mujoco', reason='the procedural world needs mujoco')
 
 from dense_perception.geometry.camera import Intrinsics  # noqa: E402
-from dense_perception.world.cameras import Cameras  # noqa: E402
 from dense_perception.world.classes import CLASSES, GROUND, PERSON, SKY  # noqa: E402
 from dense_perception.world.drive import Leg, drive  # noqa: E402
 from dense_perception.world.renderer import Renderer, RenderError, View  # noqa: E402
@@ -19,6 +18,7 @@ from dense_perception.world.sampler import sample_frames  # noqa: E402
 from dense_perception.world.scene import KINDS, make_scene  # noqa: E402
 from dense_perception.world.textures import KINDS as TEXTURES  # noqa: E402
 from dense_perception.world.textures import SIZE, make_texture, pick_texture  # noqa: E402
+from dense_perception.world.viewpoints import Cameras  # noqa: E402
 
 CAMERA = Intrinsics(100.0, 110.0, 83.0, 60.0, 160, 128)
 

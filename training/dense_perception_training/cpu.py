@@ -18,9 +18,9 @@ _TOP_PAD = 256 << 20
 def has_fast_bfloat16() -> bool:
     """Whether the processor computes faster in bfloat16 than in float32: whether it has AMX.
 
-    AVX-512 alone has instructions for it, and oneDNN takes them, but a step of ``xnet_small``
-    takes 1.6 times as long as in float32 and Muon's orthogonalisation three times; where bfloat16
-    is imitated, ten and thirty-five times.
+    A Xeon with avx512_bf16 alone has instructions for it, and oneDNN takes them, but a step of
+    ``xnet_small`` takes 1.6 times as long as in float32 and Muon's orthogonalisation three times;
+    where bfloat16 is imitated, ten and thirty-five times. ARM and AMD's were never measured.
     """
     return cpu_has('amx_bf16')
 
@@ -29,7 +29,7 @@ def precision_for(wanted: str) -> str:
     """The precision of a recipe, or float32 where this processor is slower in bfloat16."""
     if not wanted.startswith('bf16') or has_fast_bfloat16():
         return wanted
-    print('this processor has no AMX and computes faster in float32 than in bfloat16: 32-true '
+    print('this processor has no AMX, without which bfloat16 is slower than float32: 32-true '
           f'instead of {wanted}')
     return '32-true'
 

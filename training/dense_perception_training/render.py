@@ -12,10 +12,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dense_perception import __version__
-from dense_perception.world.cameras import USUAL, Cameras
 from dense_perception.world.catalogue import Catalogue
 from dense_perception.world.photographs import Photographs
 from dense_perception.world.scene import KINDS
+from dense_perception.world.viewpoints import USUAL, Cameras
 from dense_perception_training.shards import write_shard
 
 

@@ -21,7 +21,7 @@ _LISTENED = {'depth': (topics.DEPTH, topics.RELATIVE), 'mask': (topics.MASK,),
              'cloud': (topics.CLOUD,)}
 _IDLE_S = 5.0
 _WARM_S = 4.0  # in which the demo clip is played once at 75 Hz
-_SOURCE_MB = 512  # a camera's driver copies pixels; it does not decode JPEG.
+_SOURCE_MB = 512  # a camera's driver copies pixels, it decodes no JPEG
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

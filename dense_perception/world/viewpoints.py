@@ -70,11 +70,11 @@ def _view_around(scene: Scene, rng: np.random.Generator) -> View:
     above = _ABOVE.get(scene.kind)
     if above and scene.targets and rng.random() < above:
         return _view_from_above(scene, rng)
-    held = rng.random() < _HELD.get(scene.kind, 0.33)
+    held = _is_held(scene, rng)
     target = _target(scene, rng)
     x, y = _place(scene, target, rng)
-    z = rng.uniform(0.9, 1.75) if held else rng.uniform(0.15, 2.0)
-    roll = math.radians(rng.normal(0, 4.0 if held else 1.5))
+    z = _height(held, rng)
+    roll = _roll(held, rng)
     yaw = rng.uniform(-math.pi, math.pi)
     pitch = math.radians(np.clip(rng.normal(8, 9), -10, 35))
     ground = scene.ground(x, y)
@@ -94,7 +94,7 @@ def _view_beside(scene: Scene, rng: np.random.Generator) -> View:
     somebody holds a camera; the cameras of :func:`_view_around` aim at things from afar. Where
     nothing stands, or nowhere next to it, those are the answer.
     """
-    held = rng.random() < _HELD.get(scene.kind, 0.33)
+    held = _is_held(scene, rng)
     for _ in range(_TRIES if scene.obstacles else 0):
         ox, oy, radius = scene.obstacles[int(rng.integers(len(scene.obstacles)))]
         away, angle = radius + rng.uniform(0.3, 1.1), rng.uniform(-math.pi, math.pi)
@@ -104,9 +104,9 @@ def _view_beside(scene: Scene, rng: np.random.Generator) -> View:
         towards, turn = math.atan2(oy - y, ox - x), rng.uniform(0.35, 0.85)
         yaw = max((towards + turn, towards - turn), key=lambda yaw: scene.clearance(
             x + _AHEAD * math.cos(yaw), y + _AHEAD * math.sin(yaw)))
-        z = rng.uniform(0.9, 1.75) if held else rng.uniform(0.15, 2.0)
+        z = _height(held, rng)
         pitch = math.radians(np.clip(rng.normal(12, 9), -10, 40))
-        roll = math.radians(rng.normal(0, 4.0 if held else 1.5))
+        roll = _roll(held, rng)
         return View(x, y, z, yaw, pitch, roll, scene.ground(x, y))
     return _view_around(scene, rng)
 
@@ -125,6 +125,19 @@ def _view_from_above(scene: Scene, rng: np.random.Generator) -> View:
     pitch = math.atan2(above, away) + rng.normal(0, 0.1)
     return View(x, y, tz + above - ground, angle + rng.normal(0, 0.15), pitch,
                 math.radians(rng.normal(0, 5.0)), ground)
+
+
+def _is_held(scene: Scene, rng: np.random.Generator) -> bool:
+    """Whether a camera is held in a hand rather than a robot's."""
+    return rng.random() < _HELD.get(scene.kind, 0.33)
+
+
+def _height(held: bool, rng: np.random.Generator) -> float:
+    return rng.uniform(0.9, 1.75) if held else rng.uniform(0.15, 2.0)
+
+
+def _roll(held: bool, rng: np.random.Generator) -> float:
+    return math.radians(rng.normal(0, 4.0 if held else 1.5))
 
 
 def _target(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float] | None:
